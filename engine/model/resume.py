@@ -1,0 +1,161 @@
+"""resume: runs that differ from a base run, many at once, recomputed only where they differ.
+
+A patched run equals the base run below its first patched layer and, in a causal model, left of its
+first patched position. So only the rows (variant, position) that can differ are computed, against
+the base run's stored keys and values; rows of all variants share one matrix product, and at the
+last layer every row but the one that is read is dropped. Patch everything = the other run; patch
+nothing = the base run, to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.errors import RunError
+from engine.model.resume_group import Group
+from engine.model.weights import Array, Ids
+
+if TYPE_CHECKING:
+    from engine.model.transformer import Pass, Transformer
+
+GROUP_FLOPS = 24e9  # variants computed together: about 0.15 s, enough rows for full-speed products
+GROUP_BYTES = 64 << 20  # attention scores, and rows in flight, of one group
+
+SITES = ("hook_resid_pre", "attn.hook_z", "hook_attn_out", "hook_resid_mid", "hook_mlp_out")
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """`value` in place of the base run's activation `name` at `positions` (of one head, or all).
+
+    value [position, d_model] for a stream activation, [position, d_head] for one head, else
+    [position, head, d_head].
+    """
+
+    name: str
+    positions: Ids
+    value: Array
+    head: int | None = None
+
+    @property
+    def layer(self) -> int:
+        return int(self.name.split(".")[1])
+
+    @property
+    def site(self) -> str:
+        return self.name.split(".", 2)[2]
+
+
+Variant = Sequence[Patch]
+"""One run that differs from the base run: the activations replaced in it."""
+
+
+def base_names(model: Transformer, sites: Sequence[str]) -> tuple[str, ...]:
+    """What a base run must keep so that runs patched at `sites` can be resumed from it."""
+    cfg = model.config
+    rot = "rot_" if cfg.positional_embedding_type == "rotary" else ""
+    wanted = {"hook_resid_pre", f"attn.hook_{rot}q", f"attn.hook_{rot}k", "attn.hook_v", *sites}
+    for site in sites:
+        if site not in SITES:
+            raise RunError(f"runs cannot be resumed from {site}; only from {', '.join(SITES)}")
+    if "hook_mlp_out" in sites:
+        wanted.add("hook_attn_out" if cfg.parallel_attn_mlp else "hook_resid_mid")
+    known = model.hooks()
+    names = [f"blocks.{layer}.{name}" for layer in range(cfg.n_layers) for name in sorted(wanted)]
+    if cfg.positional_embedding_type == "shortformer":
+        names.append("hook_pos_embed")
+    return tuple(name for name in names if name in known)
+
+
+def resume(
+    model: Transformer,
+    base: Pass,
+    variants: Sequence[Variant],
+    *,
+    position: int = -1,
+    columns: Ids | None = None,
+) -> Array:
+    """Logits of every variant at one position: -> [variant, d_vocab_out or len(columns)].
+
+    base: a pass over one prompt that kept `base_names`. Raises RunError for a patch that does not
+    fit the activation it replaces.
+    """
+    out = None
+    for which, logits in resume_in_groups(
+        model, base, variants, position=position, columns=columns
+    ):
+        if out is None:
+            out = np.empty((len(variants), logits.shape[1]), logits.dtype)  # [variant, column]
+        out[which] = logits
+    if out is None:
+        raise RunError("there is no variant to resume")
+    return out
+
+
+def resume_in_groups(
+    model: Transformer,
+    base: Pass,
+    variants: Sequence[Variant],
+    *,
+    position: int = -1,
+    columns: Ids | None = None,
+) -> Iterator[tuple[Ids, Array]]:
+    """As `resume`, but yields (indices of variants, their logits) group by group, in order."""
+    length = base.tokens.shape[1]
+    position = range(length)[position]
+    base_logits = base.logits[0, position - length]  # [d_vocab_out]
+    if columns is not None:
+        base_logits = base_logits[columns]  # [column]
+    for which in _groups(model, variants, position + 1):
+        run = Group(model, base, [variants[index] for index in which], position)
+        logits = np.tile(base_logits, (len(which), 1))  # [variant, column]
+        changed, x = run.to_the_end()
+        if len(changed):
+            logits[changed] = _unembed(model, x, columns)
+        yield np.asarray(which), logits
+
+
+def _unembed(model: Transformer, x: Array, columns: Ids | None) -> Array:
+    if columns is None:
+        return model.unembed(x)
+    W_U, b_U = model.weights.W_U[:, columns], model.weights.b_U  # [d_model, column]
+    return model.linear(model.final_norm(x), W_U, None if b_U is None else b_U[columns])
+
+
+def flops_per_row(model: Transformer) -> float:
+    """Floating-point operations of one row through one block's matrices."""
+    block = model.weights.blocks[0]
+    size = sum(w.size for w in vars(block).values() if isinstance(w, np.ndarray) and w.ndim == 2)
+    return 2.0 * size
+
+
+def _groups(model: Transformer, variants: Sequence[Variant], length: int) -> Iterator[list[int]]:
+    """Variants packed in order into groups of bounded work and memory."""
+    cfg, cost = model.config, flops_per_row(model)
+    row_bytes = 4 * (4 * cfg.d_mlp + 8 * cfg.d_model)
+    group: list[int] = []
+    flops, rows, first = 0.0, 0, length
+    for index, variant in enumerate(variants):
+        layer = min((patch.layer for patch in variant), default=cfg.n_layers)
+        start = min((int(patch.positions.min()) for patch in variant), default=length)
+        if cfg.attention_dir == "bidirectional":
+            start = 0
+        mine = max(0, length - start)
+        work = mine * cost * (cfg.n_layers - layer)
+        low = min(first, start)
+        scores = 4 * (len(group) + 1) * cfg.n_heads * (length - low) * length
+        if group and (
+            flops + work > GROUP_FLOPS
+            or scores > GROUP_BYTES
+            or (rows + mine) * row_bytes > GROUP_BYTES
+        ):
+            yield group
+            group, flops, rows, low = [], 0.0, 0, start
+        group.append(index)
+        flops, rows, first = flops + work, rows + mine, low
+    if group:
+        yield group

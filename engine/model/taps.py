@@ -1,0 +1,150 @@
+"""ActivationCache and interventions: what sees, keeps or replaces named activations.
+
+Everything is passed in to one forward pass; nothing stays behind in the model, so there is nothing
+to reset and an exception leaves no trace.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from engine.errors import RunError
+from engine.model.protocol import Names, Tap
+from engine.model.weights import Array, Ids
+
+
+class ActivationCache(Mapping[str, Array]):
+    """Hook name -> activation with a batch axis, in the order of the forward pass."""
+
+    def __init__(self, arrays: dict[str, Array]) -> None:
+        self._arrays = arrays
+
+    def __getitem__(self, name: str) -> Array:
+        try:
+            return self._arrays[name]
+        except KeyError:
+            close = difflib.get_close_matches(name, self._arrays, 3)
+            hint = f"; did you mean {', '.join(close)}?" if close else ""
+            raise KeyError(f"{name} was not kept in this run{hint}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in self._arrays.values())
+
+
+def chooser(names: Names, hooks: Iterable[str], optional: Iterable[str] = ()) -> frozenset[str]:
+    """The hook names that `names` asks for; RunError for a name or pattern that matches none.
+
+    `optional` ones are chosen by their exact name only.
+    """
+    known, by_name = list(hooks), set(optional)
+    if callable(names):
+        return frozenset(name for name in known if names(name))
+    if isinstance(names, str):
+        names = known if names == "all" else [names]
+    chosen: set[str] = set()
+    for wanted in names:
+        found = [wanted] if wanted in by_name or wanted in known else fnmatch.filter(known, wanted)
+        if not found:
+            close = difflib.get_close_matches(wanted, known, 3, 0.4)
+            hint = f"; close ones: {', '.join(close)}" if close else ""
+            raise RunError(f"no activation is called {wanted!r}{hint}")
+        chosen.update(found)
+    return frozenset(chosen)
+
+
+@dataclass(frozen=True)
+class Intervention:
+    """An activation changed while the model runs, as data: it can be stored, shown and replayed.
+
+    name: a hook name. action: "zero" sets to 0, "scale" multiplies by `factor`. head and positions
+    None mean all of them. Each is linear in the activation, so its vjp is the same map.
+    """
+
+    name: str
+    action: Literal["zero", "scale"] = "zero"
+    factor: float = 0.0
+    head: int | None = None
+    positions: tuple[int, ...] | None = None
+
+    def apply(self, value: Array, position: Ids) -> Array:
+        """value [*rows, (head,) width], position [*rows] -> a changed copy; also its own vjp."""
+        factor = value.dtype.type(0.0 if self.action == "zero" else self.factor)
+        scale = np.ones(position.shape, value.dtype)  # [*rows]
+        scale[np.isin(position, self.positions) if self.positions is not None else ...] = factor
+        scale = scale.reshape(position.shape + (1,) * (value.ndim - position.ndim))
+        value = value.copy()
+        if self.head is None:
+            value *= scale
+        else:
+            value[..., self.head, :] *= scale[..., 0]
+        return value
+
+
+@dataclass(eq=False)
+class Taps:
+    """What one forward pass does at each named activation: keep, show, change, or stop.
+
+    position [batch, pos] (or [row]) tells an intervention where each row of the activation stands.
+    """
+
+    keep: frozenset[str] = frozenset()
+    tap: Tap | None = None
+    interventions: Sequence[Intervention] = ()
+    watch: Callable[[], None] | None = None
+    position: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
+    kept: dict[str, Array] = field(default_factory=dict)
+    fired: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.changes = {entry.name for entry in self.interventions}
+        # Nobody looks: the pass may overwrite its own activations.
+        self.idle = not self.keep and self.tap is None and not self.interventions
+
+    def see(self, name: str, value: Array) -> Array:
+        """Offer an activation; the array to go on with comes back."""
+        if self.watch is not None:
+            self.watch()
+        if self.idle:
+            return value
+        if name in self.changes:
+            value = self._intervene(name, value)
+        if self.tap is not None:
+            replaced = self.tap(name, value)
+            if replaced is not None:
+                value = _checked(name, value, replaced)
+        if name in self.keep:
+            self.kept[name] = value
+        return value
+
+    def _intervene(self, name: str, value: Array) -> Array:
+        before = value
+        for entry in self.interventions:
+            if entry.name == name:
+                value = entry.apply(value, self.position)
+        self.fired[name] = float(np.abs(value - before).max(initial=0.0))
+        return value
+
+    def finish(self) -> None:
+        """An intervention that touched nothing is an error, never silence."""
+        for entry in self.interventions:
+            if entry.name not in self.fired:
+                raise RunError(f"the intervention on {entry.name} never fired: no such activation")
+
+
+def _checked(name: str, value: Array, replaced: Array) -> Array:
+    if replaced.shape != value.shape:
+        raise RunError(f"{name} has shape {value.shape}; the replacement has {replaced.shape}")
+    return np.asarray(replaced, dtype=value.dtype)

@@ -1,0 +1,169 @@
+"""LogitLens: what would the model say if it stopped at this layer? (nostalgebraist 2020)
+
+Each layer's residual stream goes through the final norm, its statistics recomputed on that very
+stream, and the unembedding: layer row 0 is the embedding, row l + 1 the output of block l, and the
+last row is the model's own prediction.
+
+What would fool you: the lens reads early layers through a basis learned for the last one, so a flat
+early row does not prove that nothing is known there (a tuned lens corrects this); a word that leads
+early is often the bias of the final norm and unembedding alone; BOS rows say little. Weights are
+read raw, as in the file: probabilities and ranks do not depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.model.ops import log_softmax
+from engine.technique import RunError, Technique, Update, array, param
+
+Floats = npt.NDArray[np.floating]
+Ids = npt.NDArray[np.integer]
+
+_SLAB_BYTES = 64 << 20  # logits held at once: positions x vocabulary
+
+
+@dataclass(frozen=True)
+class LogitLensResult:
+    """Predictions by layer and position. Rows not computed yet hold -1 (ids, ranks) and NaN."""
+
+    tokens: Ids = array(
+        "pos", "the exact token ids that were read, BOS included where there is one"
+    )
+    top_ids: Ids = array("layer pos k", "likeliest output tokens, best first; layer 0 = embedding")
+    top_probabilities: Floats = array("layer pos k", "their probabilities, 0 to 1")
+    target_ids: Ids = array("pos", "the token tracked at each position: the target or, without "
+                            "one, the model's own final prediction")  # fmt: skip
+    target_probability: Floats = array("layer pos", "probability of the tracked token, 0 to 1")
+    target_rank: Ids = array("layer pos", "rank of the tracked token, 0 = likeliest")
+    entropy: Floats = array("layer pos", "entropy of the prediction, in nats")
+    kl: Floats = array("layer pos", "KL(final prediction || this layer's), in nats")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitLens(Technique):
+    """Read every layer of one prompt through the final norm and the unembedding."""
+
+    Result: ClassVar[type] = LogitLensResult
+    title: ClassVar[str] = "Logit lens"
+    summary: ClassVar[str] = "What each layer would predict at each position"
+
+    prompt: str | tuple[int, ...] = param((), "text, or exact token ids", role="clean")
+    bos: str = param(
+        "auto", "begin with the BOS token: as the tokenizer's file says, yes or no",
+        choices=("auto", "yes", "no"), role="bos",
+    )  # fmt: skip
+    target: str | int | None = param(
+        None, "token to track at every position; without one, the final prediction", role="answer"
+    )
+    top_k: int = param(5, "how many of the likeliest tokens to keep", low=1, high=100)
+
+    def steps(self, model: Any) -> Generator[Update, Self | None, None]:
+        cfg = model.config
+        ids = model.tokens(self.prompt, self.bos)  # [pos]
+        target = None if self.target in (None, "") else model.token(self.target)
+        names = ["blocks.0.hook_resid_pre"]
+        names += [f"blocks.{layer}.hook_resid_post" for layer in range(cfg.n_layers)]
+        run = model.forward(ids, names=names, logits="none")
+        state = _State.empty(ids, len(names), min(self.top_k, cfg.d_vocab_out))
+        final = run.cache[names[-1]][0]  # [pos, d_model]
+        step = max(1, _SLAB_BYTES // (4 * cfg.d_vocab_out))
+        slabs = [slice(first, first + step) for first in range(0, len(ids), step)]
+        n_steps, done = len(slabs) * len(names), 0
+        for slab in slabs:
+            last = _log_probabilities(model, final[slab], cfg.n_layers)  # [pos, d_vocab]
+            tracked = last.argmax(-1) if target is None else np.full(len(last), target)
+            state.target_ids[slab] = tracked
+            for layer in reversed(range(len(names))):
+                logp = last if layer == len(names) - 1 else None
+                if logp is None:
+                    stream = run.cache[names[layer]][0, slab]  # [pos, d_model]
+                    logp = _log_probabilities(model, stream, layer - 1)
+                state.fill(layer, slab, logp, last, tracked)
+                done += 1
+                yield Update(done, n_steps, state.result)
+
+
+def _log_probabilities(model: Any, stream: Floats, layer: int) -> Floats:
+    logits = model.unembed(stream)  # [pos, d_vocab]
+    if not np.isfinite(logits).all():
+        where = f"after block {layer}" if layer >= 0 else "at the embedding"
+        raise RunError(f"the logits {where} are not finite; this prompt overflows the model")
+    return log_softmax(logits)
+
+
+@dataclass(eq=False)
+class _State:
+    """The result while it fills."""
+
+    tokens: Ids
+    top_ids: Ids
+    top_probabilities: Floats
+    target_ids: Ids
+    target_probability: Floats
+    target_rank: Ids
+    entropy: Floats
+    kl: Floats
+
+    @staticmethod
+    def empty(ids: Ids, n_layers: int, k: int) -> _State:
+        shape = (n_layers, len(ids))
+        return _State(
+            ids, np.full((*shape, k), -1), np.full((*shape, k), np.nan, np.float32),
+            np.full(len(ids), -1), np.full(shape, np.nan, np.float32), np.full(shape, -1),
+            np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32),
+        )  # fmt: skip
+
+    def fill(self, layer: int, slab: slice, logp: Floats, final: Floats, tracked: Ids) -> None:
+        rows = np.arange(len(logp))
+        top = top_k(logp, self.top_ids.shape[-1])  # [pos, k]
+        self.top_ids[layer, slab] = top
+        self.top_probabilities[layer, slab] = np.exp(logp[rows[:, None], top])
+        mine = logp[rows, tracked]  # [pos]
+        self.target_probability[layer, slab] = np.exp(mine)
+        self.target_rank[layer, slab] = (logp > mine[:, None]).sum(-1)
+        p = np.exp(logp)  # [pos, d_vocab]
+        self.entropy[layer, slab] = np.maximum(-_dot(p, logp), 0.0)
+        if logp is final:
+            self.kl[layer, slab] = 0.0
+        else:
+            p = np.exp(final, out=p)
+            self.kl[layer, slab] = np.maximum(_dot(p, final) - _dot(p, logp), 0.0)
+
+    def result(self) -> LogitLensResult:
+        return LogitLensResult(**{name: value.copy() for name, value in vars(self).items()})
+
+
+def _dot(p: Floats, logp: Floats) -> Floats:
+    """Sum over the vocabulary of p * logp, row by row; -inf where p = 0 counts as 0."""
+    if np.isneginf(logp).any():
+        logp = np.where(p > 0, logp, 0.0)
+    return np.einsum("pv,pv->p", p, logp, dtype=np.float64)
+
+
+def top_k(values: Floats, k: int) -> Ids:
+    """Indices of the k largest of each row, best first, ties to the lower index: [row, k].
+
+    By block maxima: the k best lie in the k blocks with the largest maxima, so one pass over the
+    row and a sort of a few candidates do, where argpartition costs as much as the matrix product.
+    """
+    n_rows, n = values.shape
+    width = 64
+    n_blocks = n // width
+    if n_blocks <= 4 * k:
+        return np.argsort(-values, axis=-1, kind="stable")[:, :k]
+    head = values[:, : n_blocks * width].reshape(n_rows, n_blocks, width)
+    best = np.argsort(-head.max(-1), axis=-1, kind="stable")[:, :k]  # [row, k] blocks
+    best.sort(axis=-1)
+    inside = (best[:, :, None] * width + np.arange(width)).reshape(n_rows, -1)  # [row, k * width]
+    rest = np.broadcast_to(np.arange(n_blocks * width, n), (n_rows, n - n_blocks * width))
+    candidates = np.concatenate([inside, rest], axis=-1)  # [row, candidate]
+    order = np.argsort(
+        -np.take_along_axis(values, candidates, axis=-1), axis=-1, kind="stable"
+    )[:, :k]  # fmt: skip
+    return np.take_along_axis(candidates, order, axis=-1)
