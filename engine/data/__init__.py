@@ -1,0 +1,1 @@
+"""Prompts and synthetic tasks whose right answers are known."""
