@@ -8,18 +8,16 @@ The table of kinds is filled by importing `engine.techniques`: one file there is
 from __future__ import annotations
 
 import importlib
-import os
 import pkgutil
 import types
 import typing
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import msgspec
-from threadpoolctl import ThreadpoolController
 
+from engine import blas as blas_threads
 from engine.errors import Cancelled, RunError, SpecError
 
 __all__ = [
@@ -31,8 +29,6 @@ __all__ = [
     "Technique",
     "Update",
     "array",
-    "blas_limit",
-    "cores",
     "describe",
     "field_values",
     "from_json",
@@ -116,7 +112,7 @@ class Technique:
     version: ClassVar[int] = 1
     needs: ClassVar[tuple[str, ...]] = ("forward",)
     takes_interventions: ClassVar[bool] = True
-    blas: ClassVar[Literal["all", "one"]] = "all"
+    blas: ClassVar[blas_threads.Blas] = "all"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -139,7 +135,7 @@ class Technique:
 
         `changes` replays live changes at their steps: the same bits as the run that logged them.
         """
-        with blas_limit(self.blas):
+        with blas_threads.limit(self.blas):
             return self._run(model, changes)
 
     def _run(self, model: Any, changes: Iterable[tuple[int, Mapping[str, Any]]]) -> Any:
@@ -176,19 +172,6 @@ class Technique:
     def upgrade(cls, spec: dict[str, Any], version: int) -> dict[str, Any]:
         """Turn the stored fields of an older `version` into those of today."""
         return spec
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def blas_limit(blas: Literal["all", "one"]) -> AbstractContextManager[Any]:
-    """Gives BLAS this many threads inside the `with`: the count decides the last bits of a sum."""
-    threads = cores() if blas == "all" else 1
-    return ThreadpoolController().limit(limits=threads, user_api="blas")
 
 
 def _check(name: str, value: Any, about: Mapping[str, Any]) -> None:

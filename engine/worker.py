@@ -13,8 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from engine import blas
+from engine.blas import cores
 from engine.errors import Cancelled
-from engine.technique import Technique, Update, blas_limit, cores
+from engine.technique import Technique, Update
+
+__all__ = ["DONE", "Poll", "State", "Tick", "Worker", "cores"]
 
 State = Literal["waiting", "running", "paused", "finished", "cancelled", "failed"]
 DONE = ("finished", "cancelled", "failed")
@@ -174,8 +178,8 @@ class Worker:
             if self.work is None:
                 raise TypeError("a worker needs a spec or a work")
             return self.work(self.watch, self._report)
-        self.blas_threads = cores() if self.spec.blas == "all" else 1
-        with blas_limit(self.spec.blas):
+        self.blas_threads = blas.threads(self.spec.blas)
+        with blas.limit(self.spec.blas):
             return self._steps(self.spec)
 
     def _steps(self, spec: Technique) -> Any:

@@ -66,6 +66,7 @@ def base_names(model: Transformer, sites: Sequence[str]) -> tuple[str, ...]:
         wanted.add("hook_attn_out" if cfg.parallel_attn_mlp else "hook_resid_mid")
     known = model.hooks()
     names = [f"blocks.{layer}.{name}" for layer in range(cfg.n_layers) for name in sorted(wanted)]
+    names.append(f"blocks.{cfg.n_layers - 1}.hook_resid_post")
     if cfg.positional_embedding_type == "shortformer":
         names.append("hook_pos_embed")
     return tuple(name for name in names if name in known)
@@ -107,9 +108,7 @@ def resume_in_groups(
     """As `resume`, but yields (indices of variants, their logits) group by group, in order."""
     length = base.tokens.shape[1]
     position = range(length)[position]
-    base_logits = base.logits[0, position - length]  # [d_vocab_out]
-    if columns is not None:
-        base_logits = base_logits[columns]  # [column]
+    base_logits = _of_base(model, base, position, columns)  # [column]
     for which in _groups(model, variants, position + 1):
         run = Group(model, base, [variants[index] for index in which], position)
         logits = np.tile(base_logits, (len(which), 1))  # [variant, column]
@@ -117,6 +116,15 @@ def resume_in_groups(
         if len(changed):
             logits[changed] = _unembed(model, x, columns)
         yield np.asarray(which), logits
+
+
+def _of_base(model: Transformer, base: Pass, position: int, columns: Ids | None) -> Array:
+    """The base run's logits [column] at `position`, made now if its pass made none."""
+    if not base.logits.shape[1]:
+        last = base.cache[f"blocks.{model.config.n_layers - 1}.hook_resid_post"]
+        return _unembed(model, last[0, position : position + 1], columns)[0]
+    row = base.logits[0, position - base.tokens.shape[1]]  # [d_vocab_out]
+    return row if columns is None else row[columns]
 
 
 def _unembed(model: Transformer, x: Array, columns: Ids | None) -> Array:

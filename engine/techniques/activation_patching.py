@@ -54,6 +54,22 @@ class ActivationPatchingResult:
     wrong_id: int = array("", "token id of the wrong answer, -1 where the metric has none")
 
 
+def largest(value: Floats, neutral: float) -> tuple[int, int] | None:
+    """(layer, place) of the cell [layer, place] farthest from `neutral`; None if none is known."""
+    if not np.isfinite(value).any():
+        return None
+    distance = np.where(np.isfinite(value), np.abs(value - neutral), -1.0)  # [layer, place]
+    layer, place = np.unravel_index(int(distance.argmax()), distance.shape)
+    return int(layer), int(place)
+
+
+def carriers(value: Floats, at_least: float = 0.5) -> Ids:
+    """The place that carries most in each layer [layer], -1 where none reaches `at_least`."""
+    known = np.where(np.isfinite(value), value, -np.inf)  # [layer, place]
+    best = known.argmax(axis=1)  # [layer]
+    return np.where(known.max(axis=1) >= at_least, best, -1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ActivationPatching(Technique):
     """Patch each place of one run into the other and measure the answer."""
@@ -156,11 +172,13 @@ class _Setting:
             raise SpecError("position", f"{spec.position} is outside this prompt of {n} tokens")
         position = range(n)[spec.position]
         into, out_of = (corrupted, clean) if spec.direction == "denoise" else (clean, corrupted)
-        base = model.forward(into, names=base_names(model, (site,)), logits="all")
+        base = model.forward(into, names=base_names(model, (site,)), logits="none")
+        last = f"blocks.{model.config.n_layers - 1}.hook_resid_post"
         names = [f"blocks.{layer}.{site}" for layer in range(model.config.n_layers)]
-        source = model.forward(out_of, names=names, logits="all")
+        source = model.forward(out_of, names=[*names, last], logits="none")
         runs = (source, base) if spec.direction == "denoise" else (base, source)
-        clean_logits, corrupted_logits = (run.logits[0, position] for run in runs)  # [d_vocab]
+        rows = np.concatenate([run.cache[last][:, position] for run in runs])  # [2, d_model]
+        clean_logits, corrupted_logits = model.unembed(rows)  # [d_vocab] each
         answer, wrong = _answers(spec, model, clean_logits, corrupted_logits)
         columns = np.array([answer, wrong]) if spec.metric in ("recovery", "logit_diff") else None
         setting = _Setting(
@@ -179,7 +197,7 @@ class _Setting:
         return [Patch(name, np.array([place]), value[place : place + 1])]
 
     def raw(self, logits: Floats) -> Floats:
-        """Logit difference, probability or KL of logits [variant, d_vocab or 2 columns]."""
+        """Logit difference, probability or KL of whole logits [variant, d_vocab] -> [variant]."""
         logits = logits.astype(np.float64)
         if self.spec.metric == "probability":
             return np.exp(log_softmax(logits)[:, self.answer])
@@ -188,8 +206,6 @@ class _Setting:
             source = self.clean_logits if denoise else self.corrupted_logits
             logp = log_softmax(source[None].astype(np.float64))  # [1, d_vocab]
             return np.maximum((np.exp(logp) * (logp - log_softmax(logits))).sum(-1), 0.0)
-        if self.columns is not None and logits.shape[1] == 2:
-            return logits[:, 0] - logits[:, 1]
         return logits[:, self.answer] - logits[:, self.wrong]
 
     @property
@@ -199,10 +215,14 @@ class _Setting:
         return float(both[0]), float(both[1])
 
     def measure(self, logits: Floats) -> Floats:
-        if self.spec.metric != "recovery":
+        """The metric of resumed logits [variant, d_vocab], or [variant, 2] where two will do."""
+        if self.columns is None:
             return self.raw(logits)
+        difference = logits[:, 0].astype(np.float64) - logits[:, 1]  # [variant]
+        if self.spec.metric == "logit_diff":
+            return difference
         clean, corrupted = self.ends
-        return (self.raw(logits) - corrupted) / (clean - corrupted)
+        return (difference - corrupted) / (clean - corrupted)
 
     def refuse_equal(self) -> None:
         clean, corrupted = self.ends

@@ -48,6 +48,15 @@ class AttentionPatternsResult:
     )  # fmt: skip
 
 
+def strongest(score: Floats, n: int, at_least: float = 0.0) -> list[tuple[int, int, float]]:
+    """The n heads with the largest score [layer, head]: (layer, head, score), best first."""
+    flat = np.where(np.isfinite(score), score, -np.inf).reshape(-1)  # [layer * head]
+    order = np.argsort(-flat, kind="stable")[:n]
+    places = [divmod(int(index), score.shape[1]) for index in order]
+    found = [(layer, head, float(score[layer, head])) for layer, head in places]
+    return [entry for entry in found if entry[2] >= at_least]
+
+
 @dataclass(frozen=True, kw_only=True)
 class AttentionPatterns(Technique):
     """The attention patterns of all heads on one prompt."""

@@ -45,6 +45,26 @@ class LogitLensResult:
     kl: Floats = array("layer pos", "KL(final prediction || this layer's), in nats")
 
 
+def settled(top_ids: Ids) -> tuple[Ids, Ids]:
+    """Where the final answer is found: top_ids [layer, pos, k] -> (stays [pos], appears [pos]).
+
+    stays: the first layer row from which the final token leads without a break; appears: the first
+    row where it leads at all. -1 where rows that would decide it are not computed yet.
+    """
+    best = top_ids[..., 0]  # [layer, pos]
+    leads = best == best[-1]  # [layer, pos]
+    known = best >= 0  # [layer, pos]
+    breaks = ~leads  # [layer, pos]
+    n_layers = len(best)
+    lowest_break = n_layers - 1 - np.argmax(breaks[::-1], axis=0)  # the highest row that differs
+    stays = np.where(breaks.any(axis=0), lowest_break + 1, 0)  # [pos]
+    below = np.clip(stays - 1, 0, None)
+    open_end = (stays > 0) & ~known[below, np.arange(best.shape[1])]
+    stays = np.where(open_end | ~known[-1], -1, stays)
+    appears = np.where(known.all(axis=0), np.argmax(leads, axis=0), -1)  # [pos]
+    return stays, appears
+
+
 @dataclass(frozen=True, kw_only=True)
 class LogitLens(Technique):
     """Read every layer of one prompt through the final norm and the unembedding."""

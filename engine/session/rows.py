@@ -1,0 +1,130 @@
+"""A run as a row of the file, and back, with every value checked: the file may be a stranger's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from engine.model.taps import Intervention
+from engine.session.file import why
+from engine.session.run import STATUSES, ModelRef, Run
+from engine.technique import Technique, field_values, from_json, to_json
+
+UNREADABLE = (
+    sqlite3.Error, ValueError, TypeError, LookupError, ArithmeticError, AttributeError,
+    RuntimeError, MemoryError, msgspec.MsgspecError,
+)  # fmt: skip
+"""What reading a damaged, newer or hostile row may raise."""
+LONGEST_JSON = 8 << 20  # characters; what is larger belongs in an array
+COLUMNS = (
+    "kind", "version", "spec", "changes", "interventions", "status", "started", "seconds",
+    "blas_threads", "metrics", "error", "versions", "digest", "size",
+)  # fmt: skip
+SELECT = f"""SELECT {", ".join(f"r.{name}" for name in COLUMNS)}, m.name, m.digest, r.seal,
+ r.fields IS NOT NULL, m.folder, m.config
+ FROM runs r LEFT JOIN models m ON m.id = r.model WHERE r.id = ?"""
+_SEALED = len(COLUMNS) + 2
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run in a list. `run` is without its result; None if `unreadable` says why it is.
+
+    size: bytes of the result's arrays. kept: whether they are in the file.
+    """
+
+    id: int
+    kind: str = ""
+    run: Run | None = None
+    size: int = 0
+    kept: bool = False
+    unreadable: str = ""
+
+
+def to_row(run: Run, digest: str, size: int) -> dict[str, Any]:
+    """The columns of `runs`, but for its fields and its model."""
+    row = {
+        "kind": run.kind,
+        "version": run.version,
+        "spec": to_text(to_json(run.spec)),
+        "changes": to_text([[step, dict(change)] for step, change in run.changes]),
+        "interventions": to_text(msgspec.to_builtins(run.interventions)),
+        "status": run.status,
+        "started": run.started,
+        "seconds": float(run.seconds),
+        "blas_threads": run.blas_threads,
+        "metrics": to_text({name: float(value) for name, value in run.metrics.items()}),
+        "error": run.error,
+        "versions": to_text(dict(run.versions)),
+        "digest": digest,
+        "size": size,
+    }
+    model = (run.model.name, run.model.digest) if run.model else (None, None)
+    return row | {"seal": _seal([*(row[name] for name in COLUMNS), *model])}
+
+
+def _seal(values: Sequence[Any]) -> str:
+    """SHA-256 of what a run was, so that a flipped bit is not taken for another setting."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def from_row(number: int, row: tuple[Any, ...]) -> RunRow:
+    """A row of SELECT as it is listed; one of UNREADABLE if it makes no sense."""
+    (kind, version, spec, changes, interventions, status, started, seconds, threads, metrics,
+     error, made, digest, size, name, model_digest, seal, kept, folder, config) = row  # fmt: skip
+    if status not in STATUSES:
+        raise ValueError(f"{status!r} is not a status")
+    what: Technique = from_json({**from_object(spec), "kind": kind, "version": version})
+    run = Run(
+        spec=what,
+        status=status,
+        error=error,
+        changes=tuple(
+            (int(step), field_values(type(what), change)) for step, change in from_text(changes)
+        ),
+        interventions=msgspec.convert(from_text(interventions), tuple[Intervention, ...]),
+        model=None if name is None else ModelRef(name, model_digest, folder, from_object(config)),
+        started=started,
+        seconds=seconds,
+        blas_threads=threads,
+        metrics={name: float(value) for name, value in from_object(metrics).items()},
+        versions=from_object(made),
+        digest=digest,
+        id=number,
+    )
+    if _seal(row[:_SEALED]) != seal:
+        raise ValueError("it is not what was stored")
+    return RunRow(number, kind, run, size, bool(kept))
+
+
+def to_text(value: Any) -> str:
+    text = json.dumps(value)
+    if len(text) > LONGEST_JSON:
+        raise ValueError(f"a record of {len(text):,} characters is too long for a session")
+    return text
+
+
+def from_text(text: str) -> Any:
+    if len(text) > LONGEST_JSON:
+        raise ValueError(f"a record has {len(text):,} characters")
+    return json.loads(text)
+
+
+def from_object(text: str) -> Mapping[str, Any]:
+    value = from_text(text)
+    if not isinstance(value, dict):
+        raise ValueError("a record is not a JSON object")
+    return value
+
+
+def said(error: BaseException) -> str:
+    """Why a row is not readable, for a list or a message."""
+    if isinstance(error, sqlite3.Error):
+        return why(error)
+    return str(error) or type(error).__name__

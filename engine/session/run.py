@@ -1,0 +1,189 @@
+"""Run: what was asked of which network, how it went, what came out; a result as plain fields.
+
+A result is a frozen dataclass of arrays, numbers, texts and tuples of the latter two. `pack` takes
+it apart into named arrays and JSON values, `unpack` builds it again; files hold nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+import engine
+from engine.model.taps import Intervention
+from engine.technique import Changes, Technique, to_json
+from engine.worker import Worker
+
+Array = npt.NDArray[Any]
+Status = Literal["finished", "cancelled", "failed"]
+STATUSES = ("finished", "cancelled", "failed")
+KINDS_STORED = "biufcU"  # NumPy's letters for bool, integers, floats, complex, text; never objects
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Which network a run read: its name, the digest of its weights, where it was, its config."""
+
+    name: str
+    digest: str = ""
+    folder: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Any) -> ModelRef:
+        """The reference to an open model."""
+        folder = getattr(model, "folder", None)
+        where = "" if folder is None else str(Path(folder).resolve())
+        config = json.loads(json.dumps(msgspec.to_builtins(getattr(model, "config", None)) or {}))
+        return cls(model.name, model.digest, where, config)
+
+
+def versions() -> dict[str, str]:
+    """What made a number: the versions of Mechanoscope, NumPy and Python."""
+    return {
+        "mechanoscope": engine.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One finished, cancelled or failed run; `spec`, `changes` and `interventions` replay it.
+
+    started: ISO time in UTC. metrics: the last value of each. result None: there is none, or it was
+    too large to keep; then `digest` (SHA-256 of `pack`ed fields) still says what it was.
+    """
+
+    spec: Technique
+    result: Any = None
+    status: Status = "finished"
+    error: str = ""
+    changes: Changes = ()
+    interventions: tuple[Intervention, ...] = ()
+    model: ModelRef | None = None
+    started: str = ""
+    seconds: float = 0.0
+    blas_threads: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=versions)
+    digest: str = ""
+    id: int = 0
+
+    @property
+    def kind(self) -> str:
+        return type(self.spec).__name__
+
+    @property
+    def version(self) -> int:
+        return type(self.spec).version
+
+    @classmethod
+    def of(
+        cls,
+        worker: Worker,
+        result: Any,
+        error: BaseException | None = None,
+        metrics: Mapping[str, float] | None = None,
+    ) -> Run:
+        """The run that a worker has just ended, with the result that was drawn."""
+        if worker.spec is None or worker.state not in STATUSES:
+            raise ValueError(f"a worker that is {worker.state} has no run to keep")
+        return cls(
+            spec=worker.spec,
+            result=result,
+            status=worker.state,
+            error="" if error is None else str(error) or type(error).__name__,
+            changes=tuple(worker.changes),
+            interventions=tuple(worker.interventions),
+            model=None if worker.model is None else ModelRef.of(worker.model),
+            started=datetime.fromtimestamp(worker.began, UTC).isoformat(timespec="milliseconds"),
+            seconds=worker.seconds,
+            blas_threads=worker.blas_threads,
+            metrics=dict(metrics or {}),
+        )
+
+    def provenance(self) -> dict[str, Any]:
+        """Everything a figure's caption may need, as JSON values."""
+        about = {
+            name: getattr(self, name)
+            for name in ("status", "error", "started", "seconds", "blas_threads")
+        }
+        return {
+            "spec": to_json(self.spec),
+            "changes": [[step, dict(change)] for step, change in self.changes],
+            "interventions": msgspec.to_builtins(self.interventions),
+            "model": None if self.model is None else msgspec.to_builtins(self.model),
+            **about,
+            "metrics": dict(self.metrics),
+            "versions": dict(self.versions),
+        }
+
+
+def pack(result: Any) -> tuple[dict[str, Array], dict[str, Any]]:
+    """A result's arrays by field name, and its other fields as JSON values."""
+    arrays: dict[str, Array] = {}
+    values: dict[str, Any] = {}
+    for item in () if result is None else fields(result):
+        value = getattr(result, item.name)
+        if isinstance(value, np.ndarray | np.generic):
+            arrays[item.name] = np.asarray(value)
+            if arrays[item.name].dtype.kind not in KINDS_STORED:
+                raise TypeError(f"{item.name}: an array of {value.dtype} cannot be stored")
+        else:
+            values[item.name] = _plain(item.name, value)
+    return arrays, values
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(name, element) for element in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(name, element) for key, element in value.items()}
+    raise TypeError(f"{name}: a {type(value).__name__} cannot be stored in a result")
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_frozen(element) for element in value)
+    if isinstance(value, dict):
+        return {key: _frozen(element) for key, element in value.items()}
+    return value
+
+
+def unpack(kind: type[Technique], arrays: Mapping[str, Array], values: Mapping[str, Any]) -> Any:
+    """The technique's own result again. A 0-d array comes back as a NumPy scalar."""
+    whole = {name: array[()] if array.ndim == 0 else array for name, array in arrays.items()}
+    whole |= {name: _frozen(value) for name, value in values.items()}
+    known = {item.name for item in fields(kind.Result)}
+    if strangers := sorted(whole.keys() - known):
+        raise ValueError(f"{kind.__name__} has no result field {', '.join(strangers)}")
+    return kind.Result(**whole)
+
+
+def digest(arrays: Mapping[str, Array], values: Mapping[str, Any]) -> str:
+    """SHA-256 of a packed result: the same for the same bits, whatever holds them."""
+    seal = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        seal.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        seal.update(raw(array))
+    return seal.hexdigest()
+
+
+def raw(array: Array) -> memoryview:
+    """The bytes of an array in C order; a copy only where it is not in that order."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
