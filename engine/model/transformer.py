@@ -87,6 +87,8 @@ class Transformer:
         if isinstance(prompt, str):
             if self.tokenizer is None:
                 raise RunError(f"{self.name} has no tokenizer; write the prompt as token ids")
+            if not prompt:
+                raise RunError("the prompt is empty: write at least one token")
             ids = np.asarray(self.tokenizer.encode(prompt, bos), np.int64)  # [pos]
         else:
             ids = np.asarray(prompt)  # [pos]
@@ -250,12 +252,13 @@ class Transformer:
         """x [..., n] W [n, m] + b as one two-dimensional product, in slabs that Stop can part."""
         rows = x.reshape(-1, x.shape[-1])  # [row, n]
         slab = max(16, int(SLAB_FLOPS / (2.0 * W.shape[0] * W.shape[1])))
-        if len(rows) <= slab or self.watch is None:
+        if len(rows) <= slab:
             y = ops.linear(rows, W, b)  # [row, m]
         else:
             y = np.empty((len(rows), W.shape[1]), x.dtype)  # [row, m]
             for first in range(0, len(rows), slab):
-                self.watch()
+                if self.watch is not None:
+                    self.watch()
                 np.matmul(rows[first : first + slab], W, out=y[first : first + slab])
             if b is not None:
                 y += b

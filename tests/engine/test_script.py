@@ -20,7 +20,7 @@ from engine import cli
 from engine.errors import FileError
 from engine.model import Intervention, open_model
 from engine.script import read_value, to_command, to_script, write_arrays, write_npz
-from engine.session import ModelRef, Run, pack
+from engine.session import ModelRef, Run, Session, pack
 from engine.technique import Ref, Technique, Update, array, kinds, param
 
 EXAMPLES: dict[str, Any] = {
@@ -122,6 +122,17 @@ def test_every_technique_exports_a_command_that_gives_the_same_arrays(
     with np.load(out) as stored:
         for name, value in arrays.items():
             np.testing.assert_array_equal(stored[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_technique_comes_back_from_a_session(kind: str, folder: Path, tmp_path: Path) -> None:
+    spec = example(kinds()[kind])
+    model = open_model(folder)
+    run = Run(spec=spec, result=spec.run(model), model=ModelRef.of(model))
+    with Session.create(tmp_path / "a.mscope") as session:
+        loaded = session.load(session.add(run))
+    assert (loaded.spec, loaded.model) == (run.spec, run.model)
+    _same(loaded.result, run.result)
 
 
 def test_a_script_runs_in_a_process_of_its_own(folder: Path, tmp_path: Path, project: Path) -> None:

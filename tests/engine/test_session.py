@@ -17,10 +17,9 @@ import pytest
 from engine import technique
 from engine.errors import FileError
 from engine.model.taps import Intervention
-from engine.session import ModelRef, Run, Saved, Session, Writer, pack, unpack
+from engine.session import ModelRef, Run, Session, pack
 from engine.session import store as session_store
 from engine.technique import Technique, Update, array, param
-from engine.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -123,21 +122,6 @@ def test_a_run_comes_back_to_the_bit(path: Path) -> None:
     same = replace(loaded, result=None, id=0, digest="", metrics={})
     assert same == replace(run, result=None, metrics={})
     assert repr(loaded.metrics) == repr(run.metrics)
-
-
-def test_a_run_made_by_a_worker_knows_how_it_went(path: Path) -> None:
-    worker = Worker(_Echo())
-    worker.start()
-    assert worker.join(10)
-    poll = worker.poll()
-    run = Run.of(worker, poll.result, poll.error, {"loss": 1.0})
-    assert (run.kind, run.version, run.status) == ("_Echo", 1, "finished")
-    assert run.blas_threads >= 1
-    assert run.started.endswith("+00:00")
-    assert {"mechanoscope", "numpy", "python"} == run.versions.keys()
-    (number,) = _stored(path, run)
-    with Session.open(path) as session:
-        assert session.load(number).started == run.started
 
 
 def test_a_list_of_runs_reads_no_array(path: Path) -> None:
@@ -398,104 +382,6 @@ def test_a_read_only_session_can_be_read(path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(FileError, match="read-only"):
             session.add(_run())
     assert sorted(path.parent.iterdir()) == [path]
-
-
-# --- the writer ----------------------------------------------------------------------------------
-
-
-def test_the_writer_stores_runs_in_order(path: Path) -> None:
-    _stored(path)
-    runs = [_run(rows) for rows in range(1, 6)]
-    writer = Writer(path)
-    for run in runs:
-        writer.add(run)
-    assert writer.pending == 5
-    told = writer.close()
-    assert writer.pending == 0
-    assert [(saved.run, saved.id, saved.error) for saved in told] == [
-        (run, number, None) for number, run in enumerate(runs, 1)
-    ]
-    with Session.open(path) as session:
-        assert [row.id for row in session.runs()] == [1, 2, 3, 4, 5]
-
-
-def test_a_run_added_while_the_thread_ends_is_written_too(path: Path) -> None:
-    _stored(path)
-    writer, told = Writer(path), []
-    for rows in range(1, 30):
-        writer.add(_run(rows))
-        told.extend(writer.poll())
-    told.extend(writer.close())
-    assert [saved.id for saved in told] == list(range(1, 30))
-
-
-def test_a_window_reads_while_the_writer_writes(path: Path) -> None:
-    with Session.create(path) as session:
-        with Writer(path) as writer:
-            writer.add(_run(2000))
-            session.runs()
-        assert len(session.runs()) == 1
-
-
-def test_what_a_full_disk_refused_stays_in_memory_and_is_tried_again(path: Path) -> None:
-    _stored(path)
-    disks = [_full, Session.open]
-    writer = Writer(path, lambda place: disks.pop(0)(place))
-    big, small = _run(10_000), _run(1)
-    writer.add(big)
-    (refused,) = writer.close()
-    assert isinstance(refused.error, FileError)
-    assert "the disk is full" in str(refused.error)
-    assert writer.unsaved == [big]
-    writer.retry()
-    assert writer.unsaved == []
-    assert writer.pending == 1
-    writer.add(small)
-    assert [saved.id for saved in writer.close()] == [1, 2]
-
-
-def test_a_session_that_cannot_be_opened_loses_no_run(path: Path) -> None:
-    writer = Writer(path)
-    runs = [_run(1), _run(2)]
-    for run in runs:
-        writer.add(run)
-    told = writer.close()
-    assert [type(saved.error) for saved in told] == [FileError, FileError]
-    assert writer.unsaved == runs
-
-
-def test_a_result_that_cannot_be_stored_does_not_stop_the_others(path: Path) -> None:
-    _stored(path)
-    odd = _run(1, result=replace(_result(), label=object()))
-    writer = Writer(path)
-    writer.add(odd)
-    writer.add(_run(2))
-    first, second = writer.close()
-    assert isinstance(first, Saved)
-    assert str(first.error) == "label: a object cannot be stored in a result"
-    assert second.id == 1
-
-
-def test_a_bug_in_the_writing_is_told_with_its_run(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _stored(path)
-
-    def broken(*_: Any) -> int:
-        raise KeyError("a bug")
-
-    monkeypatch.setattr(Session, "add", broken)
-    writer = Writer(path)
-    run = _run()
-    writer.add(run)
-    (saved,) = writer.close()
-    assert saved.run is run
-    assert isinstance(saved.error, KeyError)
-    assert writer.unsaved == [run]
-
-
-def test_pack_and_unpack_are_inverse() -> None:
-    _same(unpack(_Echo, *pack(_result())), _result())
 
 
 def test_objects_are_never_stored() -> None:
