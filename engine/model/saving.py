@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save_file
 
+from engine.errors import RunError
 from engine.model.weights import Array, Block, Weights
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def save_hooked(model: Transformer, folder: Path, vocabulary: list[str] | None = None) -> None:
-    """config.json, model.safetensors and, if given, vocab.json; existing files are replaced."""
+    """config.json, model.safetensors and, if given, vocab.json; existing files are replaced.
+
+    RunError where the model does something that the layout has no words for.
+    """
+    _refuse(model)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(array) for name, array in _tensors(model)}
     save_file(tensors, folder / "model.safetensors")
@@ -26,6 +31,19 @@ def save_hooked(model: Transformer, folder: Path, vocabulary: list[str] | None =
     if vocabulary is not None:
         text = json.dumps(vocabulary, ensure_ascii=False)
         (folder / "vocab.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _refuse(model: Transformer) -> None:
+    cfg, block = model.config, model.weights.blocks[0]
+    lacking = {
+        "stretched rotary frequencies": cfg.rotary_scaling is not None,
+        "a sliding window": bool(cfg.window_size),
+        "scores scaled by layer": cfg.scale_attn_by_inverse_layer_idx,
+        "biases inside a gated MLP": cfg.gated_mlp and block.b_in is not None,
+    }
+    for what, there in lacking.items():
+        if there:
+            raise RunError(f"{model.name} has {what}, which TransformerLens' layout cannot say")
 
 
 def hooked_config(cfg: ModelConfig) -> dict[str, object]:
@@ -46,6 +64,7 @@ def hooked_config(cfg: ModelConfig) -> dict[str, object]:
         "n_key_value_heads": cfg.n_key_value_heads if grouped else None,
         "rotary_dim": cfg.rotary_dim if rotary else None,
         "rotary_base": cfg.rotary_base,
+        "rotary_adjacent_pairs": cfg.rotary_adjacent_pairs,
         "mask_token": cfg.mask_token,
     }
 
@@ -57,17 +76,18 @@ def _tensors(model: Transformer) -> list[tuple[str, Array]]:
     rows.append(("unembed.b_U", bias))
     if w.W_pos is not None:
         rows.append(("pos_embed.W_pos", w.W_pos))
-    rows += _norm(w, "ln_final", "ln_final")
+    rows += _norm(w, "ln_final", "ln_final", cfg.is_rms("ln_final."))
     for index, block in enumerate(w.blocks):
         rows += [(f"blocks.{index}.{name}", array) for name, array in _block(block, cfg)]
     return rows
 
 
-def _norm(owner: Weights | Block, field: str, name: str) -> list[tuple[str, Array]]:
+def _norm(owner: Weights | Block, field: str, name: str, rms: bool) -> list[tuple[str, Array]]:
     norm = getattr(owner, field)
     if norm is None:
         return []
-    return [(f"{name}.w", norm.w)] + ([(f"{name}.b", norm.b)] if norm.b is not None else [])
+    bias = [] if rms else [(f"{name}.b", norm.b if norm.b is not None else np.zeros_like(norm.w))]
+    return [(f"{name}.w", norm.w), *bias]
 
 
 def _block(block: Block, cfg: ModelConfig) -> list[tuple[str, Array]]:
@@ -83,7 +103,8 @@ def _block(block: Block, cfg: ModelConfig) -> list[tuple[str, Array]]:
     rows.append(("attn.W_O", block.W_O.reshape(cfg.n_heads, cfg.d_head, cfg.d_model)))
     zeros = np.zeros(cfg.d_model, block.W_O.dtype)
     rows.append(("attn.b_O", block.b_O if block.b_O is not None else zeros))
-    rows += _norm(block, "ln1", "ln1") + _norm(block, "ln2", "ln2")
+    for name in ("ln1", "ln2"):
+        rows += _norm(block, name, name, cfg.is_rms(name))
     for name in ("W_in", "W_gate", "b_in", "W_out", "b_out"):
         array = getattr(block, name)
         if array is not None:

@@ -1,0 +1,159 @@
+"""Activation patching: algebraic truths, the circuit of the bundled model, and bad input."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import technique
+from engine.errors import RunError, SpecError
+from engine.model import Transformer, open_model, ops
+from engine.techniques.activation_patching import carriers, largest
+
+FAMILIES = Path(__file__).parents[1] / "data" / "families"
+ActivationPatching = technique.of("ActivationPatching")
+CLEAN = "cat sun tree boat fish lamp dog moon ring coat cat sun tree boat fish"
+
+
+@pytest.fixture
+def bundled(project: Path) -> Transformer:
+    return open_model(project / "resources" / "models" / "induction-2l")
+
+
+def test_the_embedding_row_is_one_where_the_prompts_differ_and_zero_elsewhere(bundled) -> None:
+    grid = ActivationPatching(
+        clean=CLEAN, corrupted=CLEAN.replace("fish lamp", "fish hat", 1), answer="lamp", wrong="hat"
+    ).run(bundled)
+    expected = np.zeros(15)
+    expected[5] = 1.0
+    assert np.abs(grid.value[0] - expected).max() <= 1e-5
+
+
+def test_the_staircase_of_the_induction_circuit_is_there(bundled) -> None:
+    grid = ActivationPatching(
+        clean=CLEAN, corrupted=CLEAN.replace("fish", "bell", 1), answer="lamp"
+    ).run(bundled)
+    assert abs(grid.value[0, 4] - 1.0) <= 1e-5  # what precedes the answer decides at the embedding
+    assert grid.value[1, 5] >= 0.9  # and has moved to the answer's place after layer 0
+    assert np.abs(np.delete(grid.value[1], 5)).max() <= 0.15
+
+
+@pytest.mark.parametrize("metric", ["logit_diff", "probability", "kl", "recovery"])
+@pytest.mark.parametrize("direction", ["denoise", "noise"])
+def test_every_metric_equals_one_full_run_per_cell(metric: str, direction: str) -> None:
+    model = open_model(FAMILIES / "gpt2-tied")
+    clean, corrupted, answer, wrong = (1, 4, 2, 7, 5), (3, 4, 8, 7, 5), 9, 11
+    for component, hook in (("attn_out", "hook_attn_out"), ("z", "attn.hook_z")):
+        grid = ActivationPatching(
+            clean=clean, corrupted=corrupted, answer=answer, wrong=wrong, metric=metric,
+            direction=direction, component=component,
+        ).run(model)  # fmt: skip
+        into, out_of = (corrupted, clean) if direction == "denoise" else (clean, corrupted)
+        source = model.forward(out_of, names=["*"])
+
+        def measure(logits: np.ndarray, source=source) -> float:
+            logp = ops.log_softmax(logits.astype(np.float64))
+            ref = ops.log_softmax(source.logits[0, -1].astype(np.float64))
+            return {
+                "probability": np.exp(logp[answer]),
+                "kl": (np.exp(ref) * (ref - logp)).sum(),
+            }.get(metric, logits[answer] - logits[wrong])
+
+        for layer in range(2):
+            for place in range(grid.value.shape[1]):
+                name = f"blocks.{layer}.{hook}"
+
+                def swap(seen, value, name=name, place=place, source=source):
+                    if seen != name:
+                        return None
+                    value = value.copy()
+                    if component == "z":  # noqa: B023
+                        value[:, :, place] = source.cache[name][:, :, place]
+                    else:
+                        value[:, place] = source.cache[name][:, place]
+                    return value
+
+                expected = measure(model.forward(into, tap=swap).logits[0, -1])
+                if metric == "recovery":
+                    span = grid.clean_metric - grid.corrupted_metric
+                    expected = (expected - grid.corrupted_metric) / span
+                assert abs(grid.value[layer, place] - expected) <= 1e-4, (layer, place)
+
+
+def test_two_outputs_are_told_apart_whichever_is_the_answer() -> None:
+    model = open_model(FAMILIES / "tl-bidirectional")
+    prompts = {"clean": (1, 4, 2, 7, 5), "corrupted": (2, 4, 8, 7, 5)}
+    one = ActivationPatching(**prompts, answer=1, wrong=0, metric="logit_diff").run(model)
+    two = ActivationPatching(**prompts, answer=0, wrong=1, metric="logit_diff").run(model)
+    assert np.allclose(one.value, -two.value)
+    assert np.isclose(one.clean_metric, -two.clean_metric)
+
+
+def test_a_bidirectional_classifier_is_read_at_the_position_that_is_asked_for() -> None:
+    model = open_model(FAMILIES / "tl-bidirectional")
+    clean, corrupted = (1, 4, 2, 7, 5), (2, 4, 8, 7, 5)
+    grid = ActivationPatching(
+        clean=clean, corrupted=corrupted, answer=0, wrong=1, metric="logit_diff", position=0
+    ).run(model)
+    logits = model.forward(clean).logits[0, 0]
+    assert np.isclose(grid.clean_metric, logits[0] - logits[1], atol=1e-5)
+
+
+def test_without_answers_the_two_runs_own_predictions_are_compared(bundled) -> None:
+    corrupted = CLEAN.replace("fish lamp", "fish hat", 1)
+    grid = ActivationPatching(clean=CLEAN, corrupted=corrupted).run(bundled)
+    assert bundled.pieces([grid.answer_id, grid.wrong_id]) == ["lamp", "hat"]
+
+
+def test_the_grid_fills_from_the_top_and_cells_to_come_are_nan(monkeypatch, bundled) -> None:
+    monkeypatch.setattr(
+        sys.modules["engine.model.resume"], "GROUP_FLOPS", 1.0
+    )  # one variant per group
+    spec = ActivationPatching(clean=CLEAN, corrupted=CLEAN.replace("lamp", "hat", 1))
+    grids = [update.snapshot().value for update in spec.steps(bundled.under())]
+    known = [int(np.isfinite(grid).sum()) for grid in grids]
+    assert known == list(range(1, 31))
+    assert np.isfinite(grids[0][-1]).any()
+
+
+def test_prompts_of_unequal_length_show_where_they_part(bundled) -> None:
+    with pytest.raises(
+        RunError, match=r"15 tokens and the corrupted 14.*position 5.*'lamp'.*'dog'"
+    ):
+        ActivationPatching(clean=CLEAN, corrupted=CLEAN.replace(" lamp", "")).run(bundled)
+
+
+def test_an_answer_of_several_tokens_is_refused_with_its_pieces(bundled) -> None:
+    with pytest.raises(RunError, match="cat"):
+        ActivationPatching(clean=CLEAN, corrupted=CLEAN, answer="cat dog").run(bundled)
+
+
+def test_equal_runs_and_equal_answers_are_refused(bundled) -> None:
+    corrupted = CLEAN.replace("fish lamp", "fish hat", 1)
+    with pytest.raises(RunError, match="same in both runs"):
+        ActivationPatching(clean=CLEAN, corrupted=CLEAN, answer="lamp", wrong="hat").run(bundled)
+    with pytest.raises(RunError, match="same token 'lamp'"):
+        ActivationPatching(clean=CLEAN, corrupted=corrupted, answer="lamp", wrong="lamp").run(
+            bundled
+        )
+
+
+def test_a_component_that_the_model_lacks_is_refused_at_its_field(bundled) -> None:
+    with pytest.raises(SpecError, match="mlp_out") as caught:
+        ActivationPatching(clean=CLEAN, corrupted=CLEAN, component="mlp_out").run(bundled)
+    assert caught.value.field == "component"
+
+
+def test_an_empty_prompt_and_one_that_is_too_long_are_refused(bundled) -> None:
+    with pytest.raises(RunError, match="empty"):
+        ActivationPatching(clean="", corrupted=CLEAN).run(bundled)
+    with pytest.raises(RunError, match="at most 64"):
+        ActivationPatching(clean="cat " * 65, corrupted="dog " * 65).run(bundled)
+
+
+def test_what_the_panel_says_is_computed_from_the_grid() -> None:
+    value = np.array([[0.0, 1.0, 0.0], [0.1, 0.2, 0.9], [np.nan, np.nan, np.nan]])
+    assert carriers(value).tolist() == [1, 2, -1]
+    assert largest(value, 0.0) == (0, 1)
+    assert largest(np.full((2, 2), np.nan), 0.0) is None
