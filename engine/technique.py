@@ -200,7 +200,7 @@ def kinds() -> dict[str, type[Technique]]:
     return dict(sorted(_KINDS.items()))
 
 
-def of(kind: str) -> type[Technique]:
+def of(kind: str) -> type[Any]:
     """The technique named `kind`; RunError names those that exist."""
     if kind not in _KINDS:
         table = kinds()

@@ -19,9 +19,21 @@ Array = npt.NDArray[np.floating]
 # --- linear -------------------------------------------------------------------------------------
 
 
+THIN_ROWS, THIN_SLAB = 64, 1024
+# Few rows against a matrix stored [m, n] (Hugging Face's Linear, tied embeddings): BLAS is 1.2 to
+# 1.6 times as fast on W x^T, a slab of outputs at a time, the copy of the small result included.
+
+
 def linear(x: Array, W: Array, b: Array | None = None) -> Array:
-    """x W + b: [row, n], [n, m], [m] -> [row, m]. One matrix product."""
-    y = x @ W  # [row, m]
+    """x W + b: [row, n], [n, m], [m] -> fresh [row, m], C-ordered. One matrix product."""
+    if len(x) <= THIN_ROWS and W.flags.f_contiguous and not W.flags.c_contiguous:
+        y = np.empty((len(x), W.shape[1]), x.dtype)  # [row, m]
+        stored, columns = W.T, x.T
+        for first in range(0, W.shape[1], THIN_SLAB):
+            slab = slice(first, first + THIN_SLAB)
+            y[:, slab] = (stored[slab] @ columns).T
+    else:
+        y = x @ W  # [row, m]
     if b is not None:
         y += b
     return y

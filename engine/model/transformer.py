@@ -34,6 +34,12 @@ class Pass:
     logits: Array
     cache: ActivationCache
 
+    def example(self, index: int) -> Pass:
+        """One prompt of the batch, batch axis kept."""
+        one = slice(index, index + 1)
+        cache = ActivationCache({name: array[one] for name, array in self.cache.items()})
+        return Pass(self.tokens[one], self.logits[one], cache)
+
 
 @dataclass(eq=False)
 class Past:

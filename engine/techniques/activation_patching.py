@@ -172,10 +172,11 @@ class _Setting:
             raise SpecError("position", f"{spec.position} is outside this prompt of {n} tokens")
         position = range(n)[spec.position]
         into, out_of = (corrupted, clean) if spec.direction == "denoise" else (clean, corrupted)
-        base = model.forward(into, names=base_names(model, (site,)), logits="none")
         last = f"blocks.{model.config.n_layers - 1}.hook_resid_post"
-        names = [f"blocks.{layer}.{site}" for layer in range(model.config.n_layers)]
-        source = model.forward(out_of, names=[*names, last], logits="none")
+        names = {f"blocks.{layer}.{site}" for layer in range(model.config.n_layers)}
+        names |= {*base_names(model, (site,)), last}
+        both = model.forward(np.stack([into, out_of]), names=names, logits="none")
+        base, source = both.example(0), both.example(1)
         runs = (source, base) if spec.direction == "denoise" else (base, source)
         rows = np.concatenate([run.cache[last][:, position] for run in runs])  # [2, d_model]
         clean_logits, corrupted_logits = model.unembed(rows)  # [d_vocab] each
