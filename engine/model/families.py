@@ -119,9 +119,11 @@ def _unembedding(fields: Fields, tensors: Tensors, default: bool) -> tuple[bool,
     """A head in the file counts, whatever config.json says of ties, as in transformers."""
     name = next((n for n in ("lm_head.weight", "embed_out.weight") if n in tensors), None)
     tied = name is None and fields.flag("tie_word_embeddings", default)
-    if tied:
-        return True, ()
-    return False, (Row("W_U", name or "lm_head.weight", "d_vocab d_model", "T"),)
+    biases = [n for n in ("lm_head.bias", "embed_out.bias") if n in tensors]
+    rows = [Row("b_U", bias, "d_vocab") for bias in biases]
+    if not tied:
+        rows.append(Row("W_U", name or "lm_head.weight", "d_vocab d_model", "T"))
+    return tied, tuple(rows)
 
 
 def _placed(rows: Iterable[Row], prefix: str) -> tuple[Row, ...]:

@@ -143,3 +143,19 @@ def test_metadata_is_not_a_tensor(tmp_path: Path) -> None:
     found = files.read_header(write(tmp_path / "m.safetensors", header, bytes(8)))
     assert list(found.tensors) == ["a"]
     assert found.tensors["a"].size == 2
+
+
+def test_a_bias_of_the_head_is_read_not_overlooked(data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    from engine.model import open_model
+
+    folder = shutil.copytree(data / "families" / "gpt2-untied", tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    plain = open_model(folder).forward([1, 2, 3]).logits
+    bias = np.linspace(-1, 1, plain.shape[-1]).astype(np.float32)
+    save_file({**tensors, "lm_head.bias": bias}, folder / "model.safetensors")
+    assert np.allclose(open_model(folder).forward([1, 2, 3]).logits, plain + bias, atol=1e-6)

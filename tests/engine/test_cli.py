@@ -99,7 +99,7 @@ def test_describe_prints_json(capsys: Captured) -> None:
 def test_run_writes_the_arrays_and_the_spec(out: Path, folder: str) -> None:
     words = ["run", "LogitLens", "--model", folder, "--set", "prompt=[1, 2, 3]", "--set", "top_k=2"]
     assert cli.main([*words, "--out", str(out)]) == 0
-    spec = technique.of("LogitLens")(prompt=(1, 2, 3), top_k=2)  # pyright: ignore[reportCallIssue]
+    spec = technique.of("LogitLens")(prompt=(1, 2, 3), top_k=2)
     expected = spec.run(open_model(folder))
     with np.load(out) as stored:
         np.testing.assert_array_equal(stored["kl"], expected.kl)

@@ -1,6 +1,5 @@
 """What config.json says becomes the right switches, and every tensor lands where it belongs."""
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -20,20 +19,6 @@ FAMILIES = Path(__file__).parents[1] / "data" / "families"
 WITH_OLDER = sorted(path.parent.name for path in FAMILIES.glob("*/config.older.json"))
 
 Copy = Callable[..., Path]
-
-
-@pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    """A copy of a family's folder, with fields of its config changed (... = taken out)."""
-
-    def make(family: str, **fields: Any) -> Path:
-        folder = Path(shutil.copytree(FAMILIES / family, tmp_path / family, dirs_exist_ok=True))
-        config = json.loads((folder / "config.json").read_text()) | fields
-        config = {name: value for name, value in config.items() if value is not ...}
-        (folder / "config.json").write_text(json.dumps(config))
-        return folder
-
-    return make
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -> None:
