@@ -15,7 +15,7 @@ from engine.model.config import ModelConfig
 from engine.model.taps import Taps
 from engine.model.weights import Array, Ids
 
-SCORES_BYTES = 64 << 20  # scores held at once when nobody keeps them
+SLAB_BYTES = 16 << 20  # scores computed between two looks at Stop: some 40 ms
 
 Bools = npt.NDArray[np.bool_]
 
@@ -66,39 +66,61 @@ class Mask:
             np.copyto(scores, scores.dtype.type(-np.inf), where=self.hidden[queries])
 
 
-def attention(q: Array, k: Array, v: Array, mask: Mask, scale: float, taps: Taps, at: str) -> Array:
+def attention(
+    q: Array, k: Array, v: Array, mask: Mask, scale: float, taps: Taps, at: str
+) -> Array:
     """q [batch, query, head, d_head], k, v [batch, key, kv_head, d_head] -> z as q's shape.
 
-    Where scores and pattern are not looked at, they are made and dropped a few heads at a time.
+    A few heads at a time, so that Stop is heard; where nobody looks at scores and pattern, they are
+    dropped with their heads.
     """
-    batch, n_query, n_heads, _ = q.shape
-    n_kv, n_key = k.shape[2], k.shape[1]
-    group = n_heads // n_kv
-    per_kv_head = batch * group * n_query * n_key * q.itemsize
-    step = max(1, SCORES_BYTES // max(1, per_kv_head))
-    looked_at = not taps.idle and (
-        taps.tap is not None
-        or f"{at}hook_pattern" in taps.keep | taps.changes
-        or f"{at}hook_attn_scores" in taps.keep | taps.changes
-    )
-    if looked_at or step >= n_kv:
-        scores = ops.attention_scores(q, k, scale)  # [batch, head, query, key]
-        mask.apply(scores)
-        seen = taps.see(f"{at}hook_attn_scores", scores)
-        kept = f"{at}hook_attn_scores" in taps.keep
-        pattern = ops.softmax(seen, out=None if kept or taps.tap else seen)
-        pattern = taps.see(f"{at}hook_pattern", pattern)  # [batch, head, query, key]
-        return ops.attend(pattern, v)
-    z = np.empty_like(q, shape=q.shape)  # [batch, query, head, d_head]
-    for first in range(0, n_kv, step):
-        if taps.watch is not None:
-            taps.watch()
-        kv = slice(first, min(n_kv, first + step))
-        heads = slice(kv.start * group, kv.stop * group)
+    hooks = {f"{at}hook_attn_scores", f"{at}hook_pattern"}
+    looked_at = taps.tap is not None or bool(hooks & (taps.keep | taps.changes))
+    slabs = _head_slabs(q, k)
+    if looked_at:
+        return _whole(q, k, v, mask, scale, taps, at, slabs)
+    z = np.empty(q.shape, q.dtype)  # [batch, query, head, d_head]
+    for heads, kv in slabs:
+        taps.listen()
         scores = ops.attention_scores(q[:, :, heads], k[:, :, kv], scale)
         mask.apply(scores)
         z[:, :, heads] = ops.attend(ops.softmax(scores, out=scores), v[:, :, kv])
     return z
+
+
+def _whole(
+    q: Array, k: Array, v: Array, mask: Mask, scale: float, taps: Taps, at: str,
+    slabs: list[tuple[slice, slice]],
+) -> Array:  # fmt: skip
+    """The same with scores and pattern of all heads, offered to taps."""
+    shape = (q.shape[0], q.shape[2], q.shape[1], k.shape[1])
+    scores = np.empty(shape, q.dtype)  # [batch, head, query, key]
+    for heads, kv in slabs:
+        taps.listen()
+        scores[:, heads] = ops.attention_scores(q[:, :, heads], k[:, :, kv], scale)
+        mask.apply(scores[:, heads])
+    seen = taps.see(f"{at}hook_attn_scores", scores)
+    keep_scores = f"{at}hook_attn_scores" in taps.keep or taps.tap is not None
+    pattern = np.empty_like(seen) if keep_scores else seen  # [batch, head, query, key]
+    for heads, _kv in slabs:
+        taps.listen()
+        ops.softmax(seen[:, heads], out=pattern[:, heads])
+    pattern = taps.see(f"{at}hook_pattern", pattern)
+    z = np.empty(q.shape, q.dtype)  # [batch, query, head, d_head]
+    for heads, kv in slabs:
+        taps.listen()
+        z[:, :, heads] = ops.attend(pattern[:, heads], v[:, :, kv])
+    return z
+
+
+def _head_slabs(q: Array, k: Array) -> list[tuple[slice, slice]]:
+    """(query heads, key heads) of each slab, about SLAB_BYTES of scores in each."""
+    batch, n_query, n_heads, _ = q.shape
+    n_kv, n_key = k.shape[2], k.shape[1]
+    group = n_heads // n_kv
+    step = max(1, SLAB_BYTES // max(1, batch * group * n_query * n_key * q.itemsize))
+    kv = [slice(first, min(n_kv, first + step)) for first in range(0, n_kv, step)]
+    return [(slice(part.start * group, part.stop * group), part) for part in kv]
 
 
 def rotary_tables(cfg: ModelConfig, position: Ids) -> tuple[Array, Array] | None:

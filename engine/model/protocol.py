@@ -35,6 +35,10 @@ class Model(Protocol):
 
     def backward(self, run: Any, seed: Array) -> Any: ...
 
+    def listen(self) -> None:
+        """Raise Cancelled if Stop was pressed: for loops between forward passes."""
+        ...
+
     def under(
         self, interventions: Sequence[Any] = (), watch: Callable[[], None] | None = None
     ) -> Model:

@@ -113,10 +113,14 @@ class Taps:
         # Nobody looks: the pass may overwrite its own activations.
         self.idle = not self.keep and self.tap is None and not self.interventions
 
-    def see(self, name: str, value: Array) -> Array:
-        """Offer an activation; the array to go on with comes back."""
+    def listen(self) -> None:
+        """Raise Cancelled if Stop was pressed."""
         if self.watch is not None:
             self.watch()
+
+    def see(self, name: str, value: Array) -> Array:
+        """Offer an activation; the array to go on with comes back."""
+        self.listen()
         if self.idle:
             return value
         if name in self.changes:

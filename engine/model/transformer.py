@@ -88,6 +88,11 @@ class Transformer:
                 raise RunError(f"the intervention on {entry.name}: {self.name} has no such hook")
         return replace(self, interventions=tuple(interventions), watch=watch)
 
+    def listen(self) -> None:
+        """Raise Cancelled if Stop was pressed: for loops between forward passes."""
+        if self.watch is not None:
+            self.watch()
+
     def tokens(self, prompt: str | Sequence[int] | Ids, bos: str = "auto") -> Ids:
         """A prompt's exact token ids [pos]: text through the tokenizer, ids as they are."""
         if isinstance(prompt, str):
@@ -263,8 +268,7 @@ class Transformer:
         else:
             y = np.empty((len(rows), W.shape[1]), x.dtype)  # [row, m]
             for first in range(0, len(rows), slab):
-                if self.watch is not None:
-                    self.watch()
+                self.listen()
                 np.matmul(rows[first : first + slab], W, out=y[first : first + slab])
             if b is not None:
                 y += b

@@ -81,32 +81,30 @@ class AttentionPatterns(Technique):
                 f"all patterns of {n} tokens take {size / 2**30:.1f} GB, above the limit of "
                 f"{_MAX_BYTES / 2**30:.0f} GB: shorten the prompt"
             )
-        pattern = np.full((cfg.n_layers, cfg.n_heads, n, n), np.nan, np.float32)
+        pattern = np.empty((cfg.n_layers, cfg.n_heads, n, n), np.float32)
+        for layer in range(cfg.n_layers):  # half a gigabyte takes a while to write
+            model.listen()
+            pattern[layer] = np.nan
         scores = {name: np.full(pattern.shape[:2], np.nan, np.float32) for name in _TARGETS}
-        targets = {name: target(ids) for name, target in _TARGETS.items()}  # [query, key]
+        places = {name: np.nonzero(target(ids)) for name, target in _TARGETS.items()}
 
         def result() -> AttentionPatternsResult:
+            # Each layer is written once and as a whole, so the one large array is not copied.
             return AttentionPatternsResult(
-                tokens=ids, pattern=pattern.copy(), **{k: v.copy() for k, v in scores.items()}
+                tokens=ids, pattern=pattern, **{k: v.copy() for k, v in scores.items()}
             )
 
         def keep(name: str, value: Floats) -> None:
             if name.endswith("attn.hook_pattern"):
                 layer = int(name.split(".")[1])
                 pattern[layer] = value[0]
-                for key, target in targets.items():
-                    scores[key][layer] = _share(value[0], target)
+                for key, (query, at) in places.items():
+                    if len(query):
+                        total = value[0][:, query, at].sum(axis=-1)  # [head]
+                        scores[key][layer] = total / len(np.unique(query))
 
         for layer in model.walk(ids, tap=keep):
             yield Update(layer + 1, cfg.n_layers, result)
-
-
-def _share(pattern: Floats, target: Floats) -> Floats:
-    """Mean attention on the target, over queries that have one: [head, query, key] -> [head]."""
-    queries = target.any(axis=-1)  # [query]
-    if not queries.any():
-        return np.full(len(pattern), np.nan, np.float32)
-    return np.einsum("hqk,qk->h", pattern[:, queries], target[queries]) / queries.sum()
 
 
 def _earlier_copies(ids: Ids) -> Floats:

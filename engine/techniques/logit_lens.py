@@ -25,7 +25,7 @@ from engine.technique import RunError, Technique, Update, array, param
 Floats = npt.NDArray[np.floating]
 Ids = npt.NDArray[np.integer]
 
-_SLAB_BYTES = 64 << 20  # logits held at once: positions x vocabulary
+_SLAB_BYTES = 8 << 20  # logits held at once: positions x vocabulary; one update each
 
 
 @dataclass(frozen=True)
