@@ -1,0 +1,120 @@
+"""Buttons and labels whose Lucide icon follows the theme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtWidgets import QLabel, QPushButton, QToolButton, QWidget
+
+from gui import theme
+
+
+class Button(QPushButton):
+    """A push button with a word and perhaps an icon; `primary=True` fills it."""
+
+    def __init__(
+        self,
+        text: str,
+        icon: str = "",
+        action: Callable[[], object] | None = None,
+        *,
+        primary: bool = False,
+        flat: bool = False,
+    ) -> None:
+        super().__init__()
+        self.icon_name, self.token = icon, ""
+        self.set_text(text)
+        self.setProperty("primary", primary)
+        self.setProperty("flat", flat)
+        self.setIconSize(QSize(16, 16))
+        self._dress()
+        if action is not None:
+            self.clicked.connect(lambda: action())
+
+    def set_text(self, text: str) -> None:
+        """The word, a little away from its icon."""
+        self.setText(f"\u2009{text}" if self.icon_name else text)
+        self.setAccessibleName(text)
+
+    def set_primary(self, on: bool) -> None:
+        if bool(self.property("primary")) != on:
+            theme.restyle(self, primary=on)
+            self._dress()
+
+    def set_icon(self, name: str, token: str = "") -> None:
+        self.icon_name, self.token = name, token
+        self._dress()
+
+    def _dress(self) -> None:
+        if self.icon_name:
+            token = self.token or ("on_accent" if self.property("primary") else "text")
+            self.setIcon(theme.icon(self.icon_name, 16, token))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._dress()
+
+
+class IconButton(QToolButton):
+    """A flat button that is only an icon; its tooltip is also its accessible name."""
+
+    def __init__(
+        self, icon: str, tip: str, action: Callable[[], object] | None = None, size: int = 16
+    ) -> None:
+        super().__init__()
+        self.icon_name, self.size_px = icon, size
+        self.setProperty("flat", True)
+        self.setToolTip(tip)
+        self.setAccessibleName(tip)
+        self.setIconSize(QSize(size, size))
+        self.setCursor(Qt.CursorShape.ArrowCursor)
+        self._dress()
+        if action is not None:
+            self.clicked.connect(lambda: action())
+
+    def set_icon(self, name: str) -> None:
+        self.icon_name = name
+        self._dress()
+
+    def _dress(self) -> None:
+        self.setIcon(theme.icon(self.icon_name, self.size_px, "muted"))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._dress()
+
+
+class Icon(QLabel):
+    """A picture of 16 px beside a word."""
+
+    def __init__(self, name: str, token: str = "muted", size: int = 16) -> None:
+        super().__init__()
+        self.name, self.token, self.size_px = name, token, size
+        self.setFixedSize(size, size)
+        self._dress()
+
+    def show_icon(self, name: str, token: str) -> None:
+        if (name, token) != (self.name, self.token):
+            self.name, self.token = name, token
+            self._dress()
+
+    def _dress(self) -> None:
+        icon = theme.icon(self.name, self.size_px, self.token)
+        self.setPixmap(icon.pixmap(QSize(self.size_px, self.size_px), self.devicePixelRatio()))
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._dress()
+
+
+def label(text: str = "", role: str = "", parent: QWidget | None = None) -> QLabel:
+    """A label in one of the style sheet's roles, safe for text that contains markup."""
+    made = QLabel(text, parent)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    if role:
+        made.setProperty("role", role)
+    return made

@@ -1,0 +1,199 @@
+"""DockHost: where panels stand. QDockWidget behind add, show, save, restore and reset.
+
+A panel's own header is its dock's title bar: drag it to move or float the panel. Left, right and
+bottom belong to an outer QMainWindow, the centre to a second one inside it.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtGui import QAction, QPainter, QPaintEvent
+from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
+
+from gui import theme
+from gui.panel import Panel
+
+LAYOUT_VERSION = 1  # with the names of the docks in it: another set of panels is another layout
+SIDE, BOTTOM = 304, 40
+_AREAS = {
+    "left": Qt.DockWidgetArea.LeftDockWidgetArea,
+    "right": Qt.DockWidgetArea.RightDockWidgetArea,
+    "bottom": Qt.DockWidgetArea.BottomDockWidgetArea,
+}
+
+
+class Dock(QDockWidget):
+    """A card: rounded, with one hairline round it."""
+
+    def __init__(self, panel: Panel, parent: QWidget) -> None:
+        super().__init__(panel.title, parent)
+        self.panel = panel
+        self.setObjectName(f"dock-{panel.objectName()}")
+        self.setAllowedAreas(Qt.DockWidgetArea.AllDockWidgetAreas)
+        if panel.place == "bottom":
+            self.setTitleBarWidget(QWidget(self))  # a bar, not a card with a header
+            self.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
+        else:
+            self.setTitleBarWidget(panel.header)
+        self.setWidget(panel)
+        panel.setContentsMargins(1, 0, 1, 1)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        now = theme.current()
+        painter = QPainter(self)
+        if self.isFloating():
+            painter.fillRect(self.rect(), now.color("window"))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(now.color("line"))
+        painter.setBrush(now.color("panel"))
+        painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
+        painter.end()
+
+
+class _Host(QMainWindow):
+    """A QMainWindow used as a widget; it lives inside the window."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+        self.setWindowFlags(Qt.WindowType.Widget)
+        self.setDockNestingEnabled(True)
+        self.setTabPosition(Qt.DockWidgetArea.AllDockWidgetAreas, QTabWidget.TabPosition.North)
+        self.setDockOptions(
+            QMainWindow.DockOption.AllowNestedDocks
+            | QMainWindow.DockOption.AllowTabbedDocks
+            | QMainWindow.DockOption.AnimatedDocks
+            | QMainWindow.DockOption.GroupedDragging
+        )
+
+    def createPopupMenu(self) -> None:
+        return None
+
+
+class DockHost(QWidget):
+    """The working place: every panel of the table in a dock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("page", True)
+        self.docks: dict[str, Dock] = {}
+        self.outer, self.centre = _Host("outer"), _Host("centre")
+        self.outer.setParent(self)
+        self.outer.setCentralWidget(self.centre)
+        self.outer.setContentsMargins(8, 8, 8, 8)
+        for corner, area in (
+            (Qt.Corner.BottomLeftCorner, "bottom"),
+            (Qt.Corner.BottomRightCorner, "bottom"),
+            (Qt.Corner.TopLeftCorner, "left"),
+            (Qt.Corner.TopRightCorner, "right"),
+        ):
+            self.outer.setCorner(corner, _AREAS[area])
+
+    def resizeEvent(self, _: object) -> None:
+        self.outer.setGeometry(self.rect())
+
+    def minimumSizeHint(self) -> QSize:
+        return self.outer.minimumSizeHint()
+
+    def add(self, panel: Panel) -> Dock:
+        """Make the dock of a panel; `arrange` puts it in its place."""
+        host = self.centre if panel.place.startswith("centre") else self.outer
+        dock = Dock(panel, host)
+        self.docks[panel.objectName()] = dock
+        menu = panel.header.menu_button.menu()
+        if menu is not None and panel.place != "bottom":
+            if menu.actions():
+                menu.addSeparator()
+            menu.addAction("Float or dock", lambda: dock.setFloating(not dock.isFloating()))
+            menu.addAction("Hide", dock.hide)
+        return dock
+
+    def dock_of(self, panel: Panel) -> Dock:
+        return self.docks[panel.objectName()]
+
+    def arrange(self) -> None:
+        """The default arrangement, by the panels' places and order."""
+        by_place: dict[str, list[Dock]] = {}
+        for dock in self.docks.values():
+            dock.setFloating(False)
+            by_place.setdefault(dock.panel.place, []).append(dock)
+        for place in ("left", "right", "bottom"):
+            self._stack(by_place.get(place, []), _AREAS[place])
+        tops, bottoms = by_place.get("centre-top", []), by_place.get("centre-bottom", [])
+        area = Qt.DockWidgetArea.TopDockWidgetArea
+        for row in (tops, bottoms):
+            for index, dock in enumerate(row):
+                self.centre.removeDockWidget(dock)
+                if index == 0 and row is bottoms and tops:
+                    self.centre.splitDockWidget(tops[0], dock, Qt.Orientation.Vertical)
+                elif index == 0:
+                    self.centre.addDockWidget(area, dock)
+                elif index == 1 and row is bottoms:
+                    self.centre.splitDockWidget(row[0], dock, Qt.Orientation.Horizontal)
+                else:
+                    self.centre.tabifyDockWidget(row[-2 if row is tops else 1], dock)
+                dock.show()
+            if row:
+                row[0].raise_()
+        self.share_out()
+
+    def _stack(self, docks: list[Dock], area: Qt.DockWidgetArea) -> None:
+        for index, dock in enumerate(docks):
+            self.outer.removeDockWidget(dock)
+            if index == 0:
+                self.outer.addDockWidget(area, dock)
+            else:
+                self.outer.splitDockWidget(docks[index - 1], dock, Qt.Orientation.Vertical)
+            dock.show()
+
+    def share_out(self) -> None:
+        """Give every dock its usual share of the room."""
+        by_place: dict[str, list[Dock]] = {}
+        for dock in self.docks.values():
+            by_place.setdefault(dock.panel.place, []).append(dock)
+        wide, high = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
+        roomy = self.width() >= 1500
+        for place, width in (("left", SIDE), ("right", SIDE if roomy else 264)):
+            if by_place.get(place):
+                self.outer.resizeDocks([by_place[place][0]], [round(width * theme.zoom())], wide)
+        left = by_place.get("left", [])
+        self.outer.resizeDocks(left, [43, 57][: len(left)] or [], high)
+        rows = [
+            by_place[place][0] for place in ("centre-top", "centre-bottom") if by_place.get(place)
+        ]
+        self.centre.resizeDocks(rows, [46, 54][: len(rows)], high)
+        bottoms = by_place.get("centre-bottom", [])[:2]
+        self.centre.resizeDocks(bottoms, [59, 41][: len(bottoms)], wide)
+
+    def actions(self) -> list[QAction]:
+        """One action per panel that shows or hides it."""
+        return [dock.toggleViewAction() for dock in self.docks.values()]
+
+    def reveal(self, panel: Panel) -> None:
+        """Show a panel, in front of its neighbours, with the keyboard."""
+        dock = self.dock_of(panel)
+        dock.show()
+        dock.raise_()
+        inside = panel.focusWidget() or panel.header.run_button
+        (inside if inside.isVisible() else panel.canvas).setFocus(
+            Qt.FocusReason.ShortcutFocusReason
+        )
+
+    def _version(self) -> int:
+        return (LAYOUT_VERSION << 16) + zlib.crc32(" ".join(sorted(self.docks)).encode()) % 65536
+
+    def save(self) -> tuple[QByteArray, QByteArray]:
+        version = self._version()
+        return self.outer.saveState(version), self.centre.saveState(version)
+
+    def restore(self, states: tuple[QByteArray, QByteArray]) -> bool:
+        """False, and the default arrangement, for states of another version or damaged."""
+        outer, centre = states
+        version = self._version()
+        whole = self.outer.restoreState(outer, version)
+        whole = self.centre.restoreState(centre, version) and whole
+        if not whole:
+            self.arrange()
+        return whole

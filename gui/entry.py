@@ -1,0 +1,157 @@
+"""Entry: one field of a form. Its type, limits and choices decide the widget."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field
+from typing import Any
+
+import msgspec
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QLabel,
+    QLineEdit,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+_FAR = 2**31 - 1
+
+
+class _Int(QSpinBox):
+    """Arrows stay within the limits; typing may leave them, so that the form can say why not."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        super().__init__()
+        self._low, self._high = low, high
+        self.setRange(-_FAR, _FAR)
+
+    def stepBy(self, steps: int) -> None:
+        value = self.value() + steps * self.singleStep()
+        self.setValue(int(min(max(value, _or(self._low, -_FAR)), _or(self._high, _FAR))))
+
+
+class _Float(QDoubleSpinBox):
+    def __init__(self, low: float | None, high: float | None, default: Any) -> None:
+        super().__init__()
+        self._low, self._high = low, high
+        small = abs(default) if isinstance(default, float) and default else 1.0
+        self.setDecimals(min(9, max(2, 2 - math.floor(math.log10(small)))))
+        self.setRange(-1e12, 1e12)
+        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+
+    def stepBy(self, steps: int) -> None:
+        super().stepBy(steps)
+        self.setValue(min(max(self.value(), _or(self._low, -1e12)), _or(self._high, 1e12)))
+
+
+def _or(value: float | None, other: float) -> float:
+    return other if value is None else value
+
+
+class Entry(QWidget):
+    """One field: label over control, the reason under it when the value is refused."""
+
+    changed = Signal()
+
+    def __init__(self, item: Field, hint: Any, words: Mapping[str, str]) -> None:
+        super().__init__()
+        self.name = item.name
+        self.hint = hint
+        self.default = None if item.default is MISSING else item.default
+        self.control, self._get, self._set = self._make(item, words)
+        label = QLabel(words.get(item.name, item.name.replace("_", " ").capitalize()))
+        label.setProperty("role", "caption")
+        label.setBuddy(self.control)
+        self.reason = QLabel()
+        self.reason.setProperty("role", "error")
+        self.reason.setWordWrap(True)
+        self.reason.hide()
+        for widget in (self, self.control, label):
+            widget.setToolTip(item.metadata.get("help", ""))
+        self.control.setAccessibleName(label.text())
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(2)
+        if isinstance(self.control, QCheckBox):
+            self.control.setText(label.text())
+            label.setText(" ")
+        for widget in (label, self.control, self.reason):
+            box.addWidget(widget)
+        self.value = self.default
+
+    def _make(
+        self, item: Field, words: Mapping[str, str]
+    ) -> tuple[QWidget, Callable[[], Any], Callable[[Any], None]]:
+        about, hint = item.metadata, self.hint
+        low, high, choices = about.get("low"), about.get("high"), about.get("choices")
+        if choices:
+            box = QComboBox()
+            for choice in choices:
+                box.addItem(words.get(str(choice), str(choice)), choice)
+            box.currentIndexChanged.connect(self.changed)
+            return box, box.currentData, lambda value: box.setCurrentIndex(choices.index(value))
+        if hint is bool:
+            check = QCheckBox()
+            check.toggled.connect(self.changed)
+            return check, check.isChecked, lambda value: check.setChecked(bool(value))
+        if hint is int:
+            spin = _Int(low, high)
+            spin.valueChanged.connect(self.changed)
+            return spin, spin.value, lambda value: spin.setValue(int(value))
+        if hint is float:
+            real = _Float(low, high, self.default)
+            real.valueChanged.connect(self.changed)
+            return real, real.value, lambda value: real.setValue(float(value))
+        line = QLineEdit()
+        line.setPlaceholderText("" if hint is str else "none" if self.default is None else "")
+        line.textEdited.connect(self.changed)
+        return line, lambda: _read(line.text(), hint), lambda value: line.setText(_write(value))
+
+    @property
+    def value(self) -> Any:
+        return self._get()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if value is not None or isinstance(self.control, QLineEdit | QComboBox):
+            self._set(value)
+
+    def mark(self, message: str) -> None:
+        """Red with the reason, or neither."""
+        self.reason.setText(message)
+        self.reason.setVisible(bool(message))
+        if self.control.property("invalid") != bool(message):
+            self.control.setProperty("invalid", bool(message))
+            self.control.style().unpolish(self.control)
+            self.control.style().polish(self.control)
+
+
+def _write(value: Any) -> str:
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _read(text: str, hint: Any) -> Any:
+    """What a line of text means for a type: `5, 9` for a tuple, blank for None, else the text."""
+    args = (
+        typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
+    )
+    if not text.strip() and type(None) in args:
+        return None
+    kinds = args or (hint,)
+    if any(typing.get_origin(kind) is tuple for kind in kinds) and str not in kinds:
+        parts = [part for part in text.replace(",", " ").split() if part]
+        return msgspec.convert(parts, hint, strict=False)
+    numbers = [kind for kind in kinds if kind in (int, float)]
+    if numbers and str not in kinds:
+        return msgspec.convert(text.strip(), numbers[0], strict=False)
+    return text

@@ -1,0 +1,128 @@
+"""Form: the fields of a technique's dataclass -> widgets -> a spec.
+
+A field is declared once, with `engine.technique.param`; its help is the tooltip, its limits bound
+the arrows, its choices are a list. What the Desk knows (prompts, answer tokens, BOS) is not asked
+again: `FROM_DESK` names the roles that are filled from its PromptPair.
+"""
+
+from __future__ import annotations
+
+import json
+import typing
+from collections.abc import Mapping
+from dataclasses import Field, fields
+from typing import Any
+
+import msgspec
+from PySide6.QtCore import QSettings, Qt, Signal
+from PySide6.QtWidgets import QWidget
+
+from engine.errors import SpecError
+from engine.technique import Technique
+from gui.entry import Entry
+from gui.flow import Flow
+from gui.focus import PromptPair
+
+FROM_DESK = {"prompt": "clean", "clean": "clean", "corrupted": "corrupted", "answer": "answer",
+             "wrong": "wrong", "bos": "bos"}  # fmt: skip
+
+
+def desk_field(item: Field) -> str:
+    """Which field of the PromptPair fills this one; "" = the form asks for it."""
+    role = item.metadata.get("role", "")
+    return FROM_DESK.get(role, "") if role else FROM_DESK.get(item.name, "")
+
+
+class Form(QWidget):
+    """The fields of one kind of technique that the Desk does not fill."""
+
+    changed = Signal()
+
+    def __init__(self, kind: type[Technique], words: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self.kind = kind
+        hints = typing.get_type_hints(kind)
+        self.entries: dict[str, Entry] = {}
+        self.from_desk = {f.name: desk_field(f) for f in fields(kind) if desk_field(f)}
+        flow = Flow(self, gap=12)
+        flow.setContentsMargins(16, 8, 16, 8)
+        self._advanced: list[Entry] = []
+        for item in fields(kind):
+            if item.name not in self.from_desk:
+                entry = Entry(item, hints[item.name], words or {})
+                entry.changed.connect(self._changed)
+                self.entries[item.name] = entry
+                if item.metadata.get("advanced"):
+                    self._advanced.append(entry)
+                flow.addWidget(entry)
+        self.unfold(False)
+
+    @property
+    def has_advanced(self) -> bool:
+        return bool(self._advanced)
+
+    def unfold(self, on: bool) -> None:
+        """Show the advanced fields too."""
+        for entry in self._advanced:
+            entry.setVisible(on)
+        self.updateGeometry()
+
+    def _changed(self) -> None:
+        self.changed.emit()
+
+    def spec(self, prompts: PromptPair) -> Technique:
+        """The spec as it stands; a SpecError also marks its field."""
+        values: dict[str, Any] = {
+            name: getattr(prompts, source) for name, source in self.from_desk.items()
+        }
+        for entry in self.entries.values():
+            entry.mark("")
+        try:
+            for name, entry in self.entries.items():
+                try:
+                    values[name] = entry.value
+                except msgspec.ValidationError as error:
+                    raise SpecError(name, f"cannot be read: {error}") from None
+            return self.kind(**values)
+        except SpecError as error:
+            if error.field in self.entries:
+                self.entries[error.field].show()
+                self.entries[error.field].mark(error.message)
+            raise
+
+    def show_spec(self, spec: Technique) -> None:
+        """Put a spec's values into the fields."""
+        self.blockSignals(True)
+        for name, entry in self.entries.items():
+            entry.value = getattr(spec, name)
+        self.blockSignals(False)
+        self.changed.emit()
+
+    def save(self, settings: QSettings) -> None:
+        values = {}
+        for name, entry in self.entries.items():
+            try:
+                values[name] = msgspec.to_builtins(entry.value)
+            except msgspec.ValidationError:
+                continue
+        settings.setValue(f"form/{self.kind.__name__}", json.dumps(values))
+
+    def restore(self, settings: QSettings) -> None:
+        """Take up the values of the last time; what no longer fits stays at its default."""
+        try:
+            values = json.loads(str(settings.value(f"form/{self.kind.__name__}", "{}")))
+        except ValueError:
+            return
+        for name, value in values.items() if isinstance(values, dict) else ():
+            entry = self.entries.get(name)
+            if entry is None:
+                continue
+            try:
+                entry.value = msgspec.convert(value, entry.hint)
+            except (msgspec.ValidationError, ValueError, TypeError):
+                continue
+
+    def focus_first(self) -> None:
+        for entry in self.entries.values():
+            entry.control.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            break

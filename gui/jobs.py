@@ -1,0 +1,201 @@
+"""Jobs: a Worker and the one 33 ms clock -> signals on the GUI thread; the only file that polls.
+
+At most one heavy job (BLAS on all cores) and one light job run at a time; the others wait, visibly.
+Background jobs (digest, self-check) step aside for anything a person asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from engine.technique import Technique
+from engine.worker import DONE, Tick, Worker
+
+CLOCK_MS = 33
+Work = Callable[[Callable[[], None], Callable[[int, int], None]], Any]
+
+
+class Job(QObject):
+    """One run as the window sees it. After `cancel` only the last good state arrives, once."""
+
+    started = Signal()
+    updated = Signal(object, tuple)  # newest result or None, ticks since the last time
+    finished = Signal(object)
+    failed = Signal(object, object)  # exception, result so far or None
+    cancelled = Signal(object)  # result so far or None
+    ended = Signal()  # after any of the three
+
+    def __init__(
+        self,
+        spec: Technique | None = None,
+        model: Any = None,
+        *,
+        work: Work | None = None,
+        name: str = "",
+        heavy: bool | None = None,
+        background: bool = False,
+    ) -> None:
+        super().__init__()
+        self.spec, self.model, self.work = spec, model, work
+        self.name = name or (type(spec).title or type(spec).__name__ if spec else "Work")
+        self.heavy = spec is not None and spec.blas == "all" if heavy is None else heavy
+        self.background = background
+        self.worker = Worker(spec, model, work=work)
+        self.state = "waiting"
+        self.tick: Tick | None = None
+        self.metrics: list[Mapping[str, float]] = []
+        self.created = time.time()
+
+    @property
+    def done(self) -> bool:
+        return self.state in DONE
+
+    @property
+    def progress(self) -> float | None:
+        """0 to 1, or None where the total is not known."""
+        if self.tick is None or self.tick.total <= 0:
+            return None
+        return min(1.0, self.tick.step / self.tick.total)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """By the rate so far; None before there is one."""
+        if not self.progress or self.tick is None:
+            return None
+        return self.tick.seconds * (1 - self.progress) / self.progress
+
+    def cancel(self) -> None:
+        """Stop. A waiting job ends at once, a running one between two activations."""
+        if self.state == "waiting":
+            self._end("cancelled", None, None)
+        elif self.state == "running":
+            self.state = "stopping"
+            self.worker.cancel()
+
+    def send(self, change: Mapping[str, Any]) -> None:
+        self.worker.send(change)
+
+    def begin(self) -> None:
+        self.state = "running"
+        self.worker.start()
+        self.started.emit()
+
+    def renew(self) -> None:
+        """Back into the queue after stepping aside: the same work from its start."""
+        self.worker = Worker(self.spec, self.model, work=self.work)
+        self.state, self.tick = "waiting", None
+
+    def poll(self) -> None:
+        """Take what has happened; called by the clock."""
+        news = self.worker.poll()
+        if news.ticks:
+            self.tick = news.ticks[-1]
+        if news.state in DONE:
+            stopped = self.state == "stopping" and news.state == "finished"
+            self._end("cancelled" if stopped else news.state, news.result, news.error, news.ticks)
+        elif self.state == "running" and (news.ticks or news.result is not None):
+            self.updated.emit(news.result, news.ticks)
+
+    def _end(
+        self, state: str, result: Any, error: BaseException | None, ticks: tuple[Tick, ...] = ()
+    ) -> None:
+        if ticks and self.state == "running":
+            self.updated.emit(None, ticks)
+        self.state = state
+        if state == "finished":
+            self.finished.emit(result)
+        elif state == "failed":
+            self.failed.emit(error, result)
+        else:
+            self.cancelled.emit(result)
+        self.ended.emit()
+
+
+class Jobs(QObject):
+    """The queue and the clock. The clock stands still while nothing runs."""
+
+    changed = Signal()  # something began, moved on or ended: for the status bar
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.waiting: list[Job] = []
+        self.running: list[Job] = []
+        self._aside: list[Job] = []  # background jobs that were asked to make room
+        self._closed = False
+        self._others: list[Callable[[], bool]] = []
+        self._clock = QTimer(self)
+        self._clock.setInterval(CLOCK_MS)
+        self._clock.timeout.connect(self._turn)
+
+    def submit(self, job: Job) -> Job:
+        """Start the job now, or as soon as its lane is free."""
+        if not self._closed:
+            job.ended.connect(self._prune)
+            self.waiting.append(job)
+            self._fill()
+            self.changed.emit()
+        return job
+
+    def do(self, work: Work, name: str, *, heavy: bool = False, background: bool = False) -> Job:
+        """A job for a callable `work(watch, report)`; nothing arrives before the next tick."""
+        return self.submit(Job(work=work, name=name, heavy=heavy, background=background))
+
+    def poll_too(self, poll: Callable[[], bool]) -> None:
+        """Let the clock also call `poll` until it returns False: for the session's writer."""
+        if poll not in self._others:
+            self._others.append(poll)
+        self._clock.start()
+
+    def stop_all(self, timeout: float = 0.2) -> bool:
+        """Cancel everything for good, waiting up to `timeout` seconds in all; True if all ended."""
+        self._closed = True
+        self._clock.stop()
+        self.waiting.clear()
+        for job in self.running:
+            job.worker.cancel()
+        until = time.monotonic() + timeout
+        ended = [job.worker.join(max(0.0, until - time.monotonic())) for job in self.running]
+        self.running.clear()
+        return all(ended)
+
+    def current(self) -> Job | None:
+        """What the status bar names: the newest job a person asked for, else background."""
+        asked = [job for job in self.running if not job.background]
+        return (asked or self.running or [None])[-1]
+
+    def _fill(self) -> None:
+        for job in sorted(self.waiting, key=lambda job: job.background):
+            taken = next((other for other in self.running if other.heavy == job.heavy), None)
+            if taken is None:
+                self.waiting.remove(job)
+                self.running.append(job)
+                job.begin()
+            elif taken.background and not job.background and taken not in self._aside:
+                self._aside.append(taken)
+                taken.worker.cancel()
+        if self.running and not self._clock.isActive():
+            self._clock.start()
+
+    def _prune(self) -> None:
+        self.waiting = [job for job in self.waiting if not job.done]
+        self.changed.emit()
+
+    def _turn(self) -> None:
+        for job in list(self.running):
+            aside = job in self._aside and job.state == "running"
+            if aside and job.worker.state == "cancelled":
+                job.renew()
+                self.waiting.append(job)
+            else:
+                job.poll()
+        self.running = [job for job in self.running if not job.done and job.state != "waiting"]
+        self._aside = [job for job in self._aside if job in self.running]
+        self._others = [poll for poll in self._others if poll()]
+        self._fill()
+        if not self.running and not self._others:
+            self._clock.stop()
+        self.changed.emit()

@@ -1,0 +1,108 @@
+"""A model from a folder to a badge: its header at once, its weights, then what the checks say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from engine.errors import FileError, RunError
+from gui.focus import Desk, Opened
+from gui.jobs import Job, Jobs
+from gui.settings import remember
+
+Watch = Callable[[], None]
+Report = Callable[[int, int], None]
+
+
+class Opener(QObject):
+    """Opens folders onto the desk, each step on a worker."""
+
+    opened = Signal(object)  # Opened, with its weights
+    refused = Signal(object)  # FileError
+
+    def __init__(self, desk: Desk, jobs: Jobs, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.desk, self.jobs = desk, jobs
+        self._steps: dict[Path, Job] = {}
+
+    def open(self, path: Path) -> None:
+        """Show what the header of a folder, or of a file in it, says; the weights follow."""
+        path = path.absolute()
+        if any(entry.folder == path for entry in self.desk.models):
+            self.desk.activate(path)
+            return
+        if path in self._steps and not self._steps[path].done:
+            return
+
+        def look(watch: Watch, report: Report) -> Any:
+            from engine.model import peek
+
+            return peek(path)
+
+        job = self._step(path, look, f"Reading {path.name}")
+        job.finished.connect(lambda found: self._load(Opened(path, found)))
+        job.failed.connect(lambda error, _: self._fail(path, error))
+
+    def _step(self, folder: Path, work: Any, name: str, **how: bool) -> Job:
+        job = self.jobs.do(work, name, **how)
+        self._steps[folder] = job
+        return job
+
+    def _load(self, opened: Opened) -> None:
+        self.desk.put_model(opened, activate=True)
+
+        def load(watch: Watch, report: Report) -> Any:
+            from engine.model import open_model
+
+            return open_model(opened.folder, watch=watch, report=report)
+
+        job = self._step(opened.folder, load, f"Opening {opened.name}")
+        job.finished.connect(lambda model: self._loaded(replace(opened, model=model)))
+        job.failed.connect(lambda error, _: self._fail(opened.folder, error))
+        job.cancelled.connect(lambda _: self.desk.drop_model(opened.folder))
+
+    def _loaded(self, opened: Opened) -> None:
+        remember("recent/models", str(opened.folder))
+        self.desk.put_model(opened)
+        self.opened.emit(opened)
+        model = opened.model
+
+        def digest(watch: Watch, report: Report) -> Any:
+            from engine.model import weights_digest
+
+            return weights_digest(model, watch=watch)
+
+        def check(watch: Watch, report: Report) -> Any:
+            from engine.model import self_check
+
+            return self_check(model, watch=watch)
+
+        job = self.jobs.do(digest, f"Digest of {opened.name}", background=True)
+        job.finished.connect(lambda found: setattr(model, "digest", found))
+        job = self.jobs.do(check, f"Self-check of {opened.name}", heavy=True, background=True)
+        job.finished.connect(lambda found: self._checked(opened.folder, check=found))
+        job.failed.connect(lambda error, _: self._checked(opened.folder, problem=str(error)))
+
+    def _checked(self, folder: Path, **found: Any) -> None:
+        for entry in self.desk.models:
+            if entry.folder == folder:
+                self.desk.put_model(replace(entry, **found))
+
+    def _fail(self, folder: Path, error: BaseException) -> None:
+        known = {entry.folder for entry in self.desk.models}
+        if not isinstance(error, FileError):
+            if isinstance(error, MemoryError):
+                why = "this machine has not enough memory for its weights"
+            elif isinstance(error, RunError | OSError):
+                why = str(error)
+            else:
+                self.desk.drop_model(folder)
+                raise error
+            error = FileError(folder, why)
+        if folder in known:
+            self.desk.drop_model(folder)
+        self.refused.emit(error)

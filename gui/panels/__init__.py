@@ -1,0 +1,1 @@
+"""One file per panel; `gui.panel.panels()` finds them here."""

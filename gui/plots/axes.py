@@ -1,0 +1,128 @@
+"""Labels along a grid: tokens or numbers, horizontal or turned, fewer when cells are small."""
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QRectF
+from PySide6.QtGui import QColor, QPainter
+
+from gui import theme
+from gui.plots.grid import Grid
+from gui.plots.tokens import TokenPen, token_pen
+
+TURNED = 84  # px, the longest turned label
+GAP = 6  # px between cells and labels
+
+
+def looks_like_tokens(labels: Sequence[str]) -> bool:
+    """Numbers and layer names are set in Inter, everything else as tokens."""
+    return any(not label.strip().lstrip("−-").isdigit() for label in labels)
+
+
+def every(size: float, need: float) -> int:
+    """Label each n-th cell, n a human number, so that labels of `need` pixels do not touch."""
+    for step in (1, 2, 5, 10, 20, 25, 50, 100, 200, 500):
+        if size * step >= need:
+            return step
+    return 1000
+
+
+class RowLabels:
+    """Right-aligned at the left of the grid."""
+
+    def __init__(self, texts: Sequence[str], tokens: bool) -> None:
+        self.texts = list(texts)
+        self.tokens = tokens
+        self.pen = token_pen(11, mono=tokens)
+        self.strong = token_pen(11, 600 if not tokens else 500, mono=tokens)
+
+    def width(self, most: float) -> int:
+        """Pixels that the labels and their gap take."""
+        widest = max((self.pen.width(t) for t in self.texts), default=0)
+        return int(min(widest + 2, most)) + 2 + GAP
+
+    def paint(self, painter: QPainter, grid: Grid, left: int, focus: int | None) -> None:
+        now = theme.current()
+        step = every(grid.cell.height(), self.pen.height)
+        for row, text in enumerate(self.texts[: grid.rows]):
+            lit = row == focus
+            near = focus is not None and step > 1 and abs(row - focus) < step
+            if not lit and (row % step or near):
+                continue
+            box = QRectF(grid.row_rect(row))
+            box.setRight(box.left() - GAP)
+            box.setLeft(left)
+            pen = self.strong if lit else self.pen
+            pen.draw(painter, box, text, now.color("accent" if lit else "muted"), align=1)
+
+
+class ColLabels:
+    """Below the grid: the token, under it its index or role."""
+
+    def __init__(
+        self, texts: Sequence[str], tokens: bool, subs: Sequence[str] | None = None
+    ) -> None:
+        self.texts = list(texts)
+        self.subs = list(subs) if subs is not None else []
+        self.tokens = tokens
+        self.pen = token_pen(11, mono=tokens)
+        self.strong = token_pen(11, 500 if tokens else 600, mono=tokens)
+        self.sub = token_pen(11)
+        self.role = token_pen(11, 600)
+        self.widest = max((self.pen.width(t) for t in self.texts), default=0)
+
+    def turned(self, cell: float) -> bool:
+        """Tokens that do not fit their cell stand upright; numbers are thinned out instead."""
+        return self.tokens and self.widest + 4 > cell
+
+    def head(self, cell: float) -> float:
+        """Pixels of the upper line."""
+        return min(self.widest, TURNED) + 2 if self.turned(cell) else self.pen.height
+
+    def height(self, cell: float) -> int:
+        return int(GAP + self.head(cell) + (self.sub.height + 2 if self.subs else 0)) + 2
+
+    def paint(self, painter: QPainter, grid: Grid, focus: int | None, top: int) -> None:
+        """`top` is where the labels begin, at least the grid's lower edge."""
+        now = theme.current()
+        cell = grid.cell.width()
+        turned, head = self.turned(cell), self.head(cell)
+        number = max((self.sub.width(s) for s in self.subs if s.isdigit()), default=0)
+        need = self.pen.height - 3 if turned else 0 if self.tokens else self.widest + 6
+        step, sub_step = every(cell, need), every(cell, number + 4)
+        for col, text in enumerate(self.texts[: grid.cols]):
+            lit = col == focus
+            box = QRectF(grid.col_rect(col))
+            box.setTop(top + GAP)
+            box.setHeight(head)
+            role = col < len(self.subs) and not self.subs[col].isdigit()
+            near = focus is not None and step > 1 and abs(col - focus) < step
+            if lit or (col % step == 0 and not near):
+                shade = "accent" if lit else "text" if self.tokens else "muted"
+                pen = self.strong if lit or (role and self.tokens) else self.pen
+                self._name(painter, box, text, pen, turned, now.color(shade))
+            near = focus is not None and sub_step > 1 and abs(col - focus) < sub_step
+            if col < len(self.subs) and (lit or role or (col % sub_step == 0 and not near)):
+                line = QRectF(box.left() - 8, top + GAP + head + 2, box.width() + 16, 0)
+                line.setHeight(self.sub.height)
+                pen = self.role if role else self.sub
+                pen.draw(painter, line, self.subs[col], now.color("accent" if lit else "muted"))
+
+    def _name(
+        self,
+        painter: QPainter,
+        box: QRectF,
+        text: str,
+        pen: TokenPen,
+        turned: bool,
+        colour: QColor,
+    ) -> None:
+        if not turned:
+            wide = box if self.tokens else box.adjusted(-20, 0, 20, 0)
+            pen.draw(painter, wide, text, colour)
+            return
+        painter.save()
+        painter.translate(box.center().x(), box.top())
+        painter.rotate(-90)  # reads upwards and ends at the grid
+        pen.draw(painter, QRectF(-box.height(), -box.width() / 2, box.height(), box.width()),
+                 text, colour, align=1)  # fmt: skip
+        painter.restore()

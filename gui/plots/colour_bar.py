@@ -1,0 +1,39 @@
+"""The colour bar at the right of a map, with its limits printed."""
+
+import numpy as np
+from PySide6.QtCore import QPointF, QRect, QRectF
+from PySide6.QtGui import QLinearGradient, QPainter
+
+from gui import theme
+from gui.plots import shades
+from gui.plots.shades import Limits, Scale
+from gui.plots.tokens import token_pen
+
+BAR = 64  # px that the bar and its labels take
+
+
+def paint_bar(painter: QPainter, box: QRect, end: int, scale: Scale, limits: Limits) -> None:
+    """At the right of `box` and as high; its labels may reach to x = `end`."""
+    now = theme.current()
+    bar = QRect(box.right() + 15, box.top(), 10, box.height())
+    fill = QLinearGradient(QPointF(bar.bottomLeft()), QPointF(bar.topLeft()))
+    table = shades.table(scale)  # [256, 4]
+    for stop in range(0, 257, 16):
+        fill.setColorAt(stop / 256, theme.color_of(table[min(max(stop, 1), 255)]))
+    painter.fillRect(bar, fill)
+    low, high = limits
+    shares = (0.0, 0.25, 0.5, 0.75, 1.0) if bar.height() >= 150 else (0.0, 0.5, 1.0)
+    if scale != "diverging":
+        shares = (0.0, 0.5, 1.0)
+    signed = scale == "diverging"
+    places = shades.decimals(max(abs(low), abs(high)))
+    if np.allclose([low * 10, high * 10], np.rint([low * 10, high * 10])):
+        places = max(1, places - 1)
+    pen = token_pen(11)
+    for share in shares:
+        value = low + (high - low) * share
+        label = shades.figure(value, places, sign=signed) if value else "0"
+        y = bar.bottom() - share * bar.height()
+        y = min(max(y, bar.top() + 6), bar.bottom() - 6)
+        line = QRectF(bar.right() + 6, y - 8, end - bar.right() - 6, 16)
+        pen.draw(painter, line, label, now.color("muted"), align=0)

@@ -1,0 +1,292 @@
+"""HeatMap: a matrix with token axes; logit lens, patching grid and attention pattern are this.
+
+Row 0 lies at the bottom (layers) or at the top (queries). One image, one painting of all labels.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PySide6.QtCore import QLineF, QPoint, QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QFontMetricsF, QPaintEngine, QPainter, QPen, QPolygonF
+from PySide6.QtWidgets import QWidget
+
+from gui import theme
+from gui.plots import shades
+from gui.plots.axes import GAP, ColLabels, RowLabels, looks_like_tokens
+from gui.plots.canvas import Canvas
+from gui.plots.colour_bar import BAR, paint_bar
+from gui.plots.grid import NOWHERE, Grid, edges, hatch, merged, outline
+from gui.plots.shades import Limits, Scale
+from gui.plots.tokens import token_pen, token_text
+
+Array = np.ndarray
+TEXT_CELL = (24, 12)  # px, smallest cell that carries text
+NOTABLE = 0.05  # of the limit: smaller values carry no number, so the eye finds the path
+
+
+class HeatMap(Canvas):
+    """`set_data` gives a picture, `set_focus` a cross; signals hovered and clicked give cells."""
+
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        *,
+        name: str = "map",
+        origin: str = "bottom",
+        square: bool = False,
+    ) -> None:
+        super().__init__(parent, name)
+        self.origin = origin
+        self.square = square
+        self.values = np.zeros((0, 0), np.float32)  # [row, col]
+        self.scale: Scale = "probability"
+        self.limits: Limits = (0.0, 1.0)
+        self.row_labels: list[str] = []
+        self.col_labels: list[str] = []
+        self.col_sublabels: list[str] | None = None
+        self.text: Sequence[Sequence[str | None]] | None = None
+        self.text_size: Array | None = None
+        self.borders: Array | None = None
+        self.corners: Array | None = None
+        self.axis_title = ""
+        self.bar = False
+        self.token_axes = (False, False)
+        self._focus: tuple[int | None, int | None] = (None, None)
+
+    def set_data(
+        self,
+        values: Array,
+        row_labels: Sequence[str],
+        col_labels: Sequence[str],
+        *,
+        col_sublabels: Sequence[str] | None = None,
+        scale: Scale = "probability",
+        limits: Limits | None = None,
+        text: Sequence[Sequence[str | None]] | None = None,
+        text_size_by: Array | None = None,
+        borders: Array | None = None,
+        corners: Array | None = None,
+        axis_title: str = "",
+        bar: bool | None = None,
+        tokens: str | None = None,
+    ) -> None:
+        """Show values [row, col]; NaN is hatched as not computed yet.
+
+        text [row][col]: tokens to write instead of numbers; text_size_by [row, col] 0 to 1 scales
+        them. borders and corners [row, col] bool: gold marks. axis_title stands at the left of the
+        column labels. bar: a colour bar at the right (default: not for probabilities). tokens:
+        which axes hold token text, "rows", "cols", "both" or "none" (default: judged).
+        """
+        values = np.asarray(values, np.float32)  # [row, col]
+        if values.shape != (len(row_labels), len(col_labels)):
+            raise ValueError(
+                f"values {values.shape} do not match {len(row_labels)} row and "
+                f"{len(col_labels)} column labels"
+            )
+        if values.shape != self.values.shape:
+            self.hover = self.chosen = NOWHERE
+            self._focus = (None, None)
+        self.values, self.scale = values, scale
+        self.limits = shades.limits_of(values, scale, limits)
+        self.row_labels, self.col_labels = list(row_labels), list(col_labels)
+        self.col_sublabels = list(col_sublabels) if col_sublabels is not None else None
+        self.text, self.text_size = text, text_size_by
+        self.borders, self.corners, self.axis_title = borders, corners, axis_title
+        self.bar = scale != "probability" if bar is None else bar
+        judged = (self.square and looks_like_tokens(row_labels), looks_like_tokens(col_labels))
+        self.token_axes = (
+            judged if tokens is None else (tokens in ("rows", "both"), tokens in ("cols", "both"))
+        )
+        self.set_empty("" if values.size else "No rows to show.")
+
+    def set_focus(self, row: int | None, col: int | None) -> None:
+        """Outline a row, a column or both in blue; None leaves that axis alone."""
+        rows, cols = self.values.shape
+        row = row if row is not None and 0 <= row < rows else None
+        col = col if col is not None and 0 <= col < cols else None
+        if row is not None and col is not None:
+            self.chosen = (row, col)
+        if (row, col) != self._focus:
+            self._focus = (row, col)
+            self.repaint_base()
+
+    def describe(self, row: int, col: int) -> str:
+        value = float(self.values[row, col])
+        low, high = self.limits
+        places = max(3, shades.decimals(max(abs(low), abs(high))))
+        exact = "not computed yet" if np.isnan(value) else shades.figure(value, places)
+        where = f"{token_text(self.row_labels[row])}, {token_text(self.col_labels[col])}"
+        if self.col_sublabels is not None:
+            where += f" ({self.col_sublabels[col]})"
+        word = self.text[row][col] if self.text is not None else None
+        return f"{where}: {token_text(word) + '  ' if word else ''}{exact}"
+
+    # layout
+
+    def lay_out(self) -> None:
+        rows, cols = self.values.shape
+        if not rows or not cols:
+            self.grid = None
+            return
+        self._rows = RowLabels(self.row_labels, self.token_axes[0])
+        self._cols = ColLabels(self.col_labels, self.token_axes[1], self.col_sublabels)
+        title = QFontMetricsF(theme.font(11)).horizontalAdvance(self.axis_title) + GAP + 2
+        left = max(self._rows.width(self.width() * 0.3), int(title) if self.axis_title else 0)
+        room = max(self.width() - left - 2 - (BAR if self.bar else 0), 1)
+        tall = max(self.height() - 2 - self._cols.height(room / cols), 1)
+        wide, high = (min(room / cols, 180), min(tall / rows, 64))
+        if self.square:
+            wide = high = min(room / cols, tall / rows, 64)
+            tall = max(self.height() - 2 - self._cols.height(wide), 1)
+            wide = high = min(wide, tall / rows)
+        if wide >= 6:
+            tall = max(self.height() - 2 - self._cols.height(int(wide)), 1)
+            high = min(high if self.square else tall / rows, 64)
+        self.left = 0
+        self.grid = Grid(
+            edges(left, wide * cols, cols), edges(1, high * rows, rows), self.origin == "bottom"
+        )
+
+    # painting
+
+    def paint_base(self, painter: QPainter) -> None:
+        grid = self.grid
+        if grid is None:
+            return
+        now = theme.current()
+        rgba = shades.shade(self.values, self.scale, self.limits)  # [row, col, 4]
+        self._paint_cells(painter, grid, rgba)
+        if (hidden := np.isnan(self.values)).any():
+            hatch(painter, merged(hidden, grid))
+        if grid.cell.width() >= TEXT_CELL[0] and grid.cell.height() >= TEXT_CELL[1]:
+            ink = theme.wants_ink(rgba)  # [row, col]
+            if self.text is not None:
+                self._paint_tokens(painter, grid, ink)
+            else:
+                self._paint_numbers(painter, grid, ink)
+        self._paint_gold(painter, grid)
+        row, col = self._focus
+        self._rows.paint(painter, grid, self.left, row)
+        bottom = grid.rect.bottom() + 1
+        self._cols.paint(painter, grid, col, bottom)
+        if self.axis_title:
+            box = QRectF(0, bottom + GAP, grid.xs[0] - GAP, self._cols.pen.height)
+            token_pen(11).draw(painter, box, self.axis_title, now.color("muted"), 1)
+        if self.bar:
+            paint_bar(painter, grid.rect, self.width(), self.scale, self.limits)
+
+    def _paint_cells(self, painter: QPainter, grid: Grid, rgba: Array) -> None:
+        """One image on a screen, sharp rectangles in SVG and PDF; hairlines and a frame."""
+        now, box = theme.current(), grid.rect
+        hairline = None
+        if min(grid.cell.width(), grid.cell.height()) >= 12 and not self.square:
+            hairline = now.color("panel", 0.75) if self.text else now.color("line", 0.55)
+        if painter.paintEngine().type() == QPaintEngine.Type.Raster:
+            lines = rgba[::-1] if grid.up else rgba  # [row from the top, col, 4]
+            lines = np.repeat(lines, np.diff(grid.ys), axis=0)  # [y, col, 4]
+            image = np.repeat(lines, np.diff(grid.xs), axis=1)  # [y, x, 4]
+            if hairline is not None:
+                share = hairline.alphaF()
+                ink = [hairline.red() * share, hairline.green() * share, hairline.blue() * share]
+                ys = np.array(grid.ys[1:-1], int) - grid.ys[0]  # [row - 1]
+                xs = np.array(grid.xs[1:-1], int) - grid.xs[0]  # [col - 1]
+                image[ys, :, :3] = image[ys, :, :3] * (1 - share) + ink
+                image[:, xs, :3] = image[:, xs, :3] * (1 - share) + ink
+            shades.draw_pixels(painter, box, image)
+        else:
+            for row, col in np.ndindex(self.values.shape):
+                painter.fillRect(grid.cell_rect(row, col), theme.color_of(rgba[row, col]))
+            if hairline is not None:
+                painter.setPen(hairline)
+                painter.drawLines(
+                    [QLineF(x, box.top(), x, box.bottom()) for x in grid.xs[1:-1]]
+                    + [QLineF(box.left(), y, box.right(), y) for y in grid.ys[1:-1]]
+                )
+        painter.setPen(now.color("line"))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRect(box.adjusted(-1, -1, 0, 0))
+
+    def _paint_tokens(self, painter: QPainter, grid: Grid, ink: Array) -> None:
+        """One size for all, or sized by `text_size`; smaller before it is elided."""
+        assert self.text is not None
+        room = grid.cell.width() - 4
+        words = [
+            (row, col, word)
+            for row, line in enumerate(self.text)
+            for col, word in enumerate(line)
+            if word
+        ]
+        plain = 11
+        while plain > 9 and sum(
+            token_pen(plain, mono=True).width(word) > room for _, _, word in words
+        ) > 0.1 * len(words):
+            plain -= 1
+        dark, light = theme.inks()
+        for row, col, word in words:
+            size = plain
+            if self.text_size is not None and np.isfinite(self.text_size[row, col]):
+                size = round(8 + 6 * float(np.clip(self.text_size[row, col], 0, 1)))
+                while size > 8 and token_pen(size, mono=True).width(word) > room:
+                    size -= 1
+            box = QRectF(grid.cell_rect(row, col)).adjusted(2, 0, -2, 0)
+            pen = token_pen(size, mono=True)
+            pen.draw(painter, box, word, dark if ink[row, col] else light)
+
+    def _paint_numbers(self, painter: QPainter, grid: Grid, ink: Array) -> None:
+        """One size for all, the largest of 11 to 9 px at which every number fits."""
+        reach = max(abs(end) for end in self.limits)
+        places = min(shades.decimals(reach), 3)
+        dark, light = theme.inks()
+        shown = np.argwhere(np.abs(self.values) >= NOTABLE * reach)  # [cell, 2], none for NaN
+        words = [shades.figure(float(self.values[r, c]), places, short=True) for r, c in shown]
+        pen = token_pen(11)
+        for size in (11, 10, 9):
+            pen = token_pen(size)
+            if all(pen.width(word) <= grid.cell.width() - 2 for word in words):
+                break
+        for (row, col), word in zip(shown, words, strict=True):
+            box = QRectF(grid.cell_rect(row, col))
+            if pen.width(word) <= box.width() - 2:
+                pen.draw(painter, box, word, dark if ink[row, col] else light)
+
+    def _paint_gold(self, painter: QPainter, grid: Grid) -> None:
+        gold = theme.current().color("gold")
+        if self.corners is not None:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(gold)
+            for row, col in np.argwhere(self.corners):
+                box = grid.cell_rect(row, col)
+                at, side = QPointF(box.topLeft()), min(8, box.width() // 2, box.height() // 2)
+                painter.drawPolygon(QPolygonF([at, at + QPointF(side, 0), at + QPointF(0, side)]))
+        if self.borders is not None:
+            pen = QPen(gold, 2 if min(grid.cell.width(), grid.cell.height()) >= 12 else 1)
+            pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+            for row, col in np.argwhere(self.borders):
+                outline(painter, grid.cell_rect(row, col), pen)
+
+    def paint_overlay(self, painter: QPainter) -> None:
+        grid = self.grid
+        if grid is None:
+            return
+        now = theme.current()
+        row, col = self.hover
+        if row >= 0:
+            wash = now.color("accent", 0.11)
+            band = grid.row_rect(row)
+            painter.fillRect(QRect(QPoint(self.left, band.top()), band.bottomRight()), wash)
+            band = grid.col_rect(col)
+            low = min(band.bottom() + self._cols.height(grid.cell.width()), self.height())
+            painter.fillRect(QRect(band.topLeft(), QPoint(band.right(), low)), wash)
+            outline(painter, grid.cell_rect(row, col), QPen(now.color("text"), 1))
+        row, col = self._focus
+        thin = QPen(now.color("accent"), 1 if None not in (row, col) else 2)
+        thin.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+        if row is not None:
+            outline(painter, grid.row_rect(row).adjusted(-1, -1, 1, 1), thin)
+        if col is not None:
+            outline(painter, grid.col_rect(col).adjusted(-1, -1, 1, 1), thin)
+        thin.setWidth(2)
+        if row is not None and col is not None:
+            outline(painter, grid.cell_rect(row, col).adjusted(-1, -1, 1, 1), thin)
+        if self.hasFocus() and self.chosen != NOWHERE and self.chosen != (row, col):
+            outline(painter, grid.cell_rect(*self.chosen), thin)

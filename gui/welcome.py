@@ -1,0 +1,276 @@
+"""The first page: open a model, what is ready to read, three questions that run at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer
+from PySide6.QtGui import QPixmap, QShowEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from engine.blas import cores
+from gui import library, memory, theme
+from gui.buttons import Button, Icon, label
+from gui.focus import Desk
+from gui.jobs import Jobs
+from gui.panel import Panel
+from gui.settings import read
+from gui.thumbnails import Thumbnails
+from gui.tiles import Row, Tile
+
+READS = (
+    "Hugging Face folders: GPT-2, Pythia and GPT-NeoX, Llama, Mistral, Qwen2",
+    "TransformerLens layout; single or sharded safetensors, f32, f16, bf16",
+    "Pickled weights are refused, with a way to convert them",
+)
+STEPS = (
+    ("Open a model", "Its parts, their shapes and a self-check appear on the left."),
+    ("Write two prompts", "Clean and corrupted, equally long, one token apart."),
+    ("Run, then click", "Every panel turns to the layer, head or token you click."),
+)
+LIST = 6  # models listed
+
+
+class Welcome(QWidget):
+    """Asks the window through the desk: open, open a path, answer a question."""
+
+    def __init__(self, desk: Desk, jobs: Jobs, panels: Sequence[type[Panel]] = ()) -> None:
+        super().__init__()
+        self.desk, self.jobs = desk, jobs
+        self.setProperty("page", True)
+        self.tiles: dict[str, Tile] = {}
+        self._asking = [panel for panel in panels if panel.kind][:3]
+        inside = QWidget()
+        row = QHBoxLayout(inside)
+        row.setContentsMargins(40, 48, 40, 16)
+        row.setSpacing(32)
+        left = self._left()
+        left.setFixedWidth(392)
+        row.addStretch(1)
+        row.addWidget(left)
+        rule = QFrame()
+        rule.setProperty("hairline", "vertical")
+        row.addWidget(rule)
+        row.addWidget(self._right(), 12)
+        row.addStretch(1)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(inside)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addWidget(area)
+        self.thumbnails = Thumbnails(jobs, self._asking, self)
+        self.thumbnails.made.connect(self._show_picture)
+        self._scanned = False
+
+    def _left(self) -> QWidget:
+        side = QWidget()
+        box = QVBoxLayout(side)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(4)
+        sign = QLabel()
+        sign.setPixmap(theme.app_icon().pixmap(QSize(52, 52), self.devicePixelRatio()))
+        names = QVBoxLayout()
+        names.setSpacing(2)
+        names.addWidget(label("Mechanoscope", "title"))
+        names.addWidget(label("See how a neural network computes its answer.", "muted"))
+        top = QHBoxLayout()
+        top.setSpacing(16)
+        top.addWidget(sign)
+        top.addLayout(names, 1)
+        box.addLayout(top)
+        box.addSpacing(20)
+        self.open_button = Button(
+            "Open a model folder", "folder-open", lambda: self.desk.ask("open model"), primary=True
+        )
+        row = QHBoxLayout()
+        row.addWidget(self.open_button)
+        row.addWidget(label("Ctrl O", "small"))
+        row.addStretch(1)
+        box.addLayout(row)
+        box.addSpacing(4)
+        self.drop = QFrame()
+        self.drop.setProperty("drop", True)
+        self.drop.setMinimumHeight(64)
+        inner = QHBoxLayout(self.drop)
+        inner.addStretch(1)
+        inner.addWidget(Icon("download"))
+        inner.addWidget(label("or drop one here: safetensors and config.json", "muted"))
+        inner.addStretch(1)
+        box.addWidget(self.drop)
+        box.addSpacing(16)
+        self._caption(box, "On this machine, ready to read")
+        self.models = QVBoxLayout()
+        self.models.setSpacing(0)
+        box.addLayout(self.models)
+        self.none_yet = label("Looking for models.", "muted")
+        self.models.addWidget(self.none_yet)
+        box.addSpacing(12)
+        self._caption(box, "What it reads")
+        for words in READS:
+            self._line(box, "check", words)
+        box.addSpacing(12)
+        self._caption(box, "This machine")
+        self._line(box, "memory-stick", machine())
+        self.recent = QVBoxLayout()
+        self.recent.setSpacing(2)
+        box.addSpacing(12)
+        self._caption(box, "Recent sessions")
+        box.addLayout(self.recent)
+        self._fill_recent()
+        box.addStretch(1)
+        foot = QHBoxLayout()
+        foot.setSpacing(4)
+        for words, icon, keys, name in (
+            ("Guide", "book-open", "F1", "show_guide"),
+            ("Commands", "search", "Ctrl K", "show_palette"),
+            ("Presentation", "presentation", "F11", "switch_presentation"),
+        ):
+            do = lambda name=name: self.desk.ask("do", name)  # noqa: E731
+            foot.addWidget(Button(words, icon, do, flat=True))
+            foot.addWidget(label(keys, "small"))
+            foot.addSpacing(4)
+        foot.addStretch(1)
+        box.addLayout(foot)
+        return side
+
+    def _right(self) -> QWidget:
+        side = QWidget()
+        box = QVBoxLayout(side)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(4)
+        box.addWidget(label("Start with a question", "heading"))
+        box.addWidget(
+            label("Each one opens a bundled model with its prompts, and runs. "
+                  "Nothing leaves this machine.", "muted")
+        )  # fmt: skip
+        box.addSpacing(12)
+        grid = QGridLayout()
+        grid.setSpacing(16)
+        for column, panel in enumerate(self._asking):
+            tile = Tile(*panel.asked())
+            tile.pressed.connect(lambda kind=panel.kind: self._ask(kind))
+            self.tiles[panel.kind] = tile
+            grid.addWidget(tile, 0, column)
+            tile.setMaximumWidth(460)
+            grid.setColumnStretch(column, 1)
+        box.addLayout(grid)
+        box.addSpacing(28)
+        box.addWidget(label("How a reading goes", "heading"))
+        box.addSpacing(8)
+        steps = QGridLayout()
+        steps.setSpacing(16)
+        for column, (title, words) in enumerate(STEPS):
+            steps.addWidget(_step(column + 1, title, words), 0, column)
+            steps.setColumnStretch(column, 1)
+        box.addLayout(steps)
+        box.addStretch(1)
+        return side
+
+    def _caption(self, box: QVBoxLayout, words: str) -> None:
+        box.addWidget(label(words, "caption"))
+        box.addSpacing(2)
+
+    def _line(self, box: QVBoxLayout, icon: str, words: str) -> None:
+        text = label(words, "muted")
+        text.setWordWrap(True)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(Icon(icon), 0, Qt.AlignmentFlag.AlignTop)
+        row.addWidget(text, 1)
+        box.addLayout(row)
+
+    def _fill_recent(self) -> None:
+        entries = [Path(entry) for entry in read("recent/sessions", [])]
+        for entry in [path for path in entries if path.is_file()][:4]:
+            ask = lambda entry=entry: self.desk.ask("open path", entry)  # noqa: E731
+            button = Button(entry.stem, "history", ask, flat=True)
+            button.setToolTip(str(entry))
+            self.recent.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+        if not self.recent.count():
+            self.recent.addWidget(label("Sessions that you save will appear here.", "muted"))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._scanned:
+            self._scanned = True
+            QTimer.singleShot(0, self, self.look_around)
+
+    def look_around(self) -> None:
+        """List the models of this machine, then draw the tiles from the bundled one."""
+        job = self.jobs.do(library.scan, "Looking for models", background=True)
+        job.finished.connect(self.show_models)
+        self.thumbnails.begin()
+
+    def show_models(self, found: Sequence[library.Found]) -> None:
+        while self.models.count():
+            item = self.models.takeAt(0)
+            widget = item.widget() if item is not None else None
+            if widget is not None:
+                widget.deleteLater()
+        for entry in found[:LIST]:
+            row = Row(entry)
+            row.pressed.connect(lambda entry=entry: self.desk.ask("open path", entry.folder))
+            self.models.addWidget(row)
+            line = QFrame()
+            line.setProperty("hairline", True)
+            self.models.addWidget(line)
+        if not found:
+            self.models.addWidget(label("None found yet; open a folder.", "muted"))
+
+    def _show_picture(self, kind: str, picture: QPixmap) -> None:
+        self.tiles[kind].show_picture(picture)
+
+    def _ask(self, kind: str) -> None:
+        models = library.bundled()
+        if models:
+            self.desk.ask("question", (models[0], kind))
+        else:
+            self.desk.ask("open model")
+
+    def show_drop(self, over: bool) -> None:
+        """Show that a drag would be taken."""
+        theme.restyle(self.drop, drop="over" if over else True)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._scanned:
+            QTimer.singleShot(0, self.thumbnails, self.thumbnails.draw)
+
+
+def _step(number: int, title: str, words: str) -> QWidget:
+    made = QWidget()
+    text = label(words, "muted")
+    text.setWordWrap(True)
+    names = QVBoxLayout()
+    names.setSpacing(2)
+    names.addWidget(label(title, "panel"))
+    names.addWidget(text)
+    row = QHBoxLayout(made)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(12)
+    figure = label(str(number), "big")
+    row.addWidget(figure, 0, Qt.AlignmentFlag.AlignTop)
+    row.addLayout(names, 1)
+    return made
+
+
+def machine() -> str:
+    """What this machine can hold: float32 weights in two thirds of its memory."""
+    total = memory.total()
+    if not total:
+        return f"{cores()} cores"
+    most = (
+        library.short_count(total * 2 / 3 / 4).replace(" B", " billion").replace(" M", " million")
+    )
+    return f"{total / 1e9:.1f} GB of memory, {cores()} cores: models up to about {most} parameters"

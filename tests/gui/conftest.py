@@ -1,0 +1,142 @@
+"""A model that knows nothing and a technique that counts: what the window needs and no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from engine import technique
+from engine.errors import RunError
+from engine.technique import Technique, Update, array, param
+from gui import theme
+from gui.focus import Desk
+from gui.jobs import Jobs
+from tests.gui.left_behind import frozen_imports, nothing_left_behind  # noqa: F401
+
+
+class FakeModel:
+    """Eight words; forward passes take no time."""
+
+    name, digest, n_params, tokenizer = "fake", "0" * 64, 1234, None
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.config = SimpleNamespace(n_layers=2, n_heads=2, n_ctx=16, d_vocab=8, bos_token_id=0)
+        self.words = ["<bos>", " the", " cat", " dog", " sat", " mat", "s", "."]
+
+    def under(self, interventions=(), watch=None):
+        self.watch = watch
+        return self
+
+    def vocabulary(self):
+        return self.words
+
+    def pieces(self, ids):
+        return [self.words[int(i)] for i in ids]
+
+    def token(self, text):
+        if isinstance(text, int) or str(text).isdigit():
+            return int(text)
+        if text not in self.words:
+            raise RunError(f"{text!r} is not one token")
+        return self.words.index(text)
+
+    def tokens(self, prompt, bos="auto"):
+        if isinstance(prompt, tuple):
+            return np.array(prompt, np.int64)
+        if not prompt:
+            raise RunError("the prompt is empty")
+        start = [0] if bos != "no" else []
+        return np.array(start + [self.token(f" {word}") for word in prompt.split()])  # [pos]
+
+
+@pytest.fixture
+def fake_model(tmp_path):
+    return FakeModel(tmp_path / "fake")
+
+
+@pytest.fixture
+def counting():
+    """A technique of 5 steps, or of very many; fails or is refused on request."""
+
+    @dataclass(frozen=True)
+    class CountingResult:
+        count: int = array("", "how far it came")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Counting(Technique):
+        Result = CountingResult
+        title = "Counting"
+        steps_wanted: int = param(5, "how far to count", low=1, high=1_000_000_000)
+        speed: float = param(1.0, "how fast", low=0.0, high=2.0, live=True)
+        mode: str = param("plain", "what happens", choices=("plain", "fail", "bug", "stubborn"))
+        note: str = param("", "a word", advanced=True)
+        clean: str = param("", "a prompt", role="clean")
+
+        def steps(self, model):
+            for index in range(self.steps_wanted):
+                if self.mode == "fail" and index == 2:
+                    raise RunError("loss is NaN at step 2; lower lr")
+                if self.mode == "bug":
+                    raise ZeroDivisionError("a bug")
+                change = yield Update(
+                    index + 1,
+                    self.steps_wanted,
+                    lambda count=index + 1: CountingResult(count),
+                    {"speed": self.speed},
+                )
+                self = change or self
+
+    yield Counting
+    technique._KINDS.pop("Counting")
+
+
+@pytest.fixture(autouse=True)
+def dressed(qapp):
+    """The light theme, applied again only where a test changed it."""
+    if qapp.property("theme") != "light" or not qapp.styleSheet():
+        theme.apply(qapp, theme.LIGHT)
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """The model that travels with the program, opened once."""
+    from engine.model import open_model
+    from gui import library
+
+    return open_model(library.bundled()[0])
+
+
+@pytest.fixture
+def window(qtbot):
+    """The whole window, shown; closed like a user would."""
+    from gui.window import Window
+
+    made = Window()
+    qtbot.addWidget(made)
+    made.show()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def reading(qtbot, window, bundled):
+    """The window with the bundled model open and its first prompts on the desk."""
+    window.open_path(bundled.folder)
+    qtbot.waitUntil(lambda: window.desk.model is not None, timeout=5000)
+    return window
+
+
+@pytest.fixture
+def jobs(qapp):
+    made = Jobs()
+    yield made
+    assert made.stop_all(2.0)
+
+
+@pytest.fixture
+def desk(qapp):
+    return Desk()

@@ -1,0 +1,197 @@
+"""The window as a user meets it: opening, running, stopping, looking, closing."""
+
+import time
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QKeySequence
+from PySide6.QtWidgets import QApplication, QFileDialog
+
+from gui import theme
+from gui.dialogs import Notice
+from gui.settings import settings
+from gui.window import Window
+
+
+def panel_of(window, kind):
+    return next(panel for panel in window.panels if panel.kind == kind)
+
+
+def drop(window, path):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    action, button = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    event = QDropEvent(QPointF(20, 80), action, data, button, Qt.KeyboardModifier.NoModifier)
+    window.dropEvent(event)
+
+
+def test_it_begins_with_the_welcome_page(window):
+    assert window.pages.currentWidget() is window.welcome
+
+
+def test_a_folder_dropped_on_it_is_opened_checked_and_digested(qtbot, window, bundled):
+    drop(window, bundled.folder)
+    qtbot.waitUntil(lambda: window.desk.model is not None, timeout=5000)
+    assert window.pages.currentWidget() is window.host
+    assert bundled.folder.name in window.windowTitle()
+    qtbot.waitUntil(lambda: window.desk.active.check is not None, timeout=10_000)
+    assert window.desk.active.check.passed
+    qtbot.waitUntil(lambda: not window.desk.model.digest.startswith("header:"), timeout=5000)
+
+
+def test_a_weight_file_dropped_on_it_opens_its_folder(qtbot, window, bundled):
+    drop(window, bundled.folder / "model.safetensors")
+    qtbot.waitUntil(lambda: window.desk.model is not None, timeout=5000)
+
+
+def test_what_cannot_be_opened_is_named_with_a_next_step(qtbot, window, tmp_path):
+    drop(window, tmp_path)
+    qtbot.waitUntil(lambda: bool(window.findChildren(Notice)), timeout=5000)
+    notice = window.findChildren(Notice)[0]
+    assert not notice.isModal()
+    notice.close()
+
+
+def test_run_all_fills_every_panel_and_the_session(qtbot, reading):
+    reading.run_all()
+    panels = [panel for panel in reading.panels if panel.kind]
+    qtbot.waitUntil(lambda: not any(panel.running for panel in panels), timeout=10_000)
+    assert all(panel.result is not None for panel in panels)
+    assert len(reading.records.entries) == len(panels)
+    qtbot.waitUntil(lambda: all(entry.id for entry in reading.records.entries), timeout=5000)
+    assert "saved" in reading.status.session.text()
+    assert reading.records.path.is_file()
+
+
+def test_a_run_of_the_session_comes_back_with_a_click(qtbot, reading):
+    panel = panel_of(reading, "LogitLens")
+    panel.run()
+    qtbot.waitUntil(lambda: panel.result is not None and not panel.running, timeout=5000)
+    result = panel.result
+    panel.clear()
+    runs = next(panel for panel in reading.panels if panel.place == "bottom")
+    qtbot.mouseClick(runs.buttons[0], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: panel.result is result, timeout=5000)
+
+
+def test_a_saved_session_is_opened_again_in_another_window(qtbot, reading, tmp_path):
+    reading.run_all()
+    panels = [panel for panel in reading.panels if panel.kind]
+    qtbot.waitUntil(lambda: not any(panel.running for panel in panels), timeout=10_000)
+    qtbot.waitUntil(lambda: all(entry.id for entry in reading.records.entries), timeout=5000)
+    target = tmp_path / "mine.mscope"
+    reading.records.save_as(target)
+    qtbot.waitUntil(lambda: reading.records.path == target, timeout=5000)
+    other = Window()
+    qtbot.addWidget(other)
+    other.show()
+    other.open_path(target)
+    qtbot.waitUntil(lambda: len(other.records.entries) == len(panels), timeout=5000)
+    other.records.show(other.records.entries[0])
+    shown = lambda: [p for p in other.panels if p.kind and p.result is not None]  # noqa: E731
+    qtbot.waitUntil(lambda: len(shown()) == 1, timeout=5000)
+    other.close()
+
+
+def test_focus_turns_every_panel(qtbot, reading):
+    reading.desk.turn(layer=1, head=2, position=3, query=3)
+    tree = next(panel for panel in reading.panels if hasattr(panel, "tree")).tree
+    assert tree.currentItem().data(0, Qt.ItemDataRole.UserRole) == "blocks.1.attn"
+
+
+def test_closing_while_a_run_goes_on_is_prompt(qtbot, reading, counting):
+    from gui.jobs import Job
+
+    job = Job(counting(steps_wanted=1_000_000_000), reading.desk.model)
+    reading.jobs.submit(job)
+    qtbot.waitUntil(lambda: job.tick is not None, timeout=3000)
+    asked = time.perf_counter()
+    reading.close()
+    assert time.perf_counter() - asked < 0.5
+    assert not job.worker.alive
+
+
+def test_escape_stops_what_runs(qtbot, reading, counting):
+    from gui.jobs import Job
+
+    job = reading.jobs.submit(Job(counting(steps_wanted=1_000_000_000), reading.desk.model))
+    qtbot.waitUntil(lambda: job.tick is not None, timeout=3000)
+    qtbot.waitUntil(lambda: reading.status.stop_button.isVisible(), timeout=3000)
+    reading.stop()
+    qtbot.waitUntil(lambda: job.done, timeout=3000)
+
+
+def test_the_theme_switch_dresses_everything_and_is_remembered(qtbot, reading):
+    qtbot.mouseClick(reading.top.theme_button, Qt.MouseButton.LeftButton)
+    assert theme.current().dark
+    reading.grab()
+    from gui.window import theme_from_settings
+
+    assert theme_from_settings().dark
+    qtbot.mouseClick(reading.top.theme_button, Qt.MouseButton.LeftButton)
+    assert not theme.current().dark
+
+
+def test_presentation_is_larger_and_comes_back(qtbot, reading):
+    size = QApplication.font().pixelSize()
+    reading.switch_presentation()
+    assert QApplication.font().pixelSize() > size
+    reading.switch_presentation()
+    assert QApplication.font().pixelSize() == size
+
+
+def test_the_palette_finds_a_command_and_does_it(qtbot, reading):
+    reading.show_palette()
+    palette = reading.palette_
+    palette.line.setText("switch theme")
+    assert "Switch theme" in palette.list.currentItem().text()
+    qtbot.keyClick(palette.line, Qt.Key.Key_Return)
+    assert theme.current().dark
+    reading.switch_theme()
+
+
+def test_the_primary_button_is_where_the_keyboard_is(qtbot, reading):
+    for kind in ("LogitLens", "ActivationPatching"):
+        reading.reveal(panel_of(reading, kind))
+        primary = [p.kind for p in reading.panels if p.header.run_button.property("primary")]
+        assert primary == [kind]
+
+
+def test_no_two_commands_share_their_keys(window):
+    keys = [action.shortcut().toString() for action in window.actions()]
+    keys = [key for key in keys if key]
+    assert len(keys) == len(set(keys))
+    assert QKeySequence("Ctrl+R").toString() in keys
+
+
+def test_file_dialogs_do_not_block(qtbot, window):
+    window.ask_model()
+    dialogs = window.findChildren(QFileDialog)
+    assert len(dialogs) == 1
+    dialogs[0].reject()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1600, 1000)])
+def test_the_arrangement_fits_and_comes_back(qtbot, reading, width, height):
+    reading.resize(width, height)
+    reading.host.arrange()
+    assert (reading.width(), reading.height()) == (width, height)
+    inner = reading.rect()
+    for panel in reading.panels:
+        dock = reading.host.dock_of(panel)
+        corner = dock.mapTo(reading, dock.rect().bottomRight())
+        assert inner.contains(corner), panel.title
+    assert reading.host.restore(reading.host.save())
+
+
+def test_damaged_settings_do_not_stop_the_start(qtbot):
+    stored = settings()
+    for key in ("window/geometry", "window/outer", "window/centre"):
+        stored.setValue(key, b"nonsense")
+    stored.setValue("recent/models", "{")
+    stored.setValue("theme", "[]")
+    made = Window()
+    qtbot.addWidget(made)
+    made.show()
+    assert made.pages.currentWidget() is made.welcome
+    made.close()
