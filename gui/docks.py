@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import zlib
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
-from PySide6.QtGui import QAction, QPainter, QPaintEvent
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, QTimer
+from PySide6.QtGui import QAction, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 from gui import theme
 from gui.panel import Panel
 
 LAYOUT_VERSION = 1  # with the names of the docks in it: another set of panels is another layout
-SIDE, BOTTOM = 304, 40
+SIDE, NARROW = 304, 264  # px
 _AREAS = {
     "left": Qt.DockWidgetArea.LeftDockWidgetArea,
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
@@ -39,6 +39,8 @@ class Dock(QDockWidget):
             self.setTitleBarWidget(panel.header)
         self.setWidget(panel)
         panel.setContentsMargins(1, 0, 1, 1)
+        if panel.place in ("left", "right"):
+            panel.setMinimumWidth(NARROW)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
@@ -79,6 +81,7 @@ class DockHost(QWidget):
         super().__init__()
         self.setProperty("page", True)
         self.docks: dict[str, Dock] = {}
+        self._unshared = False  # Qt gives hidden docks no sizes: the shares wait for the first show
         self.outer, self.centre = _Host("outer"), _Host("centre")
         self.outer.setParent(self)
         self.outer.setCentralWidget(self.centre)
@@ -93,6 +96,12 @@ class DockHost(QWidget):
 
     def resizeEvent(self, _: object) -> None:
         self.outer.setGeometry(self.rect())
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self._unshared:
+            self._unshared = False
+            QTimer.singleShot(0, self, self.share_out)
 
     def minimumSizeHint(self) -> QSize:
         return self.outer.minimumSizeHint()
@@ -137,6 +146,7 @@ class DockHost(QWidget):
                 dock.show()
             if row:
                 row[0].raise_()
+        self._unshared = not self.isVisible()
         self.share_out()
 
     def _stack(self, docks: list[Dock], area: Qt.DockWidgetArea) -> None:
@@ -155,17 +165,17 @@ class DockHost(QWidget):
             by_place.setdefault(dock.panel.place, []).append(dock)
         wide, high = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         roomy = self.width() >= 1500
-        for place, width in (("left", SIDE), ("right", SIDE if roomy else 264)):
+        for place, width in (("left", SIDE), ("right", SIDE if roomy else NARROW)):
             if by_place.get(place):
                 self.outer.resizeDocks([by_place[place][0]], [round(width * theme.zoom())], wide)
         left = by_place.get("left", [])
-        self.outer.resizeDocks(left, [43, 57][: len(left)] or [], high)
+        self.outer.resizeDocks(left, [36, 64][: len(left)] or [], high)
         rows = [
             by_place[place][0] for place in ("centre-top", "centre-bottom") if by_place.get(place)
         ]
         self.centre.resizeDocks(rows, [46, 54][: len(rows)], high)
         bottoms = by_place.get("centre-bottom", [])[:2]
-        self.centre.resizeDocks(bottoms, [59, 41][: len(bottoms)], wide)
+        self.centre.resizeDocks(bottoms, [54, 46][: len(bottoms)], wide)
 
     def actions(self) -> list[QAction]:
         """One action per panel that shows or hides it."""
@@ -194,6 +204,8 @@ class DockHost(QWidget):
         version = self._version()
         whole = self.outer.restoreState(outer, version)
         whole = self.centre.restoreState(centre, version) and whole
-        if not whole:
+        if whole:
+            self._unshared = False
+        else:
             self.arrange()
         return whole

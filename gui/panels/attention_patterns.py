@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QSplitter, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.techniques.attention_patterns import AttentionPatternsResult, strongest
 from gui.buttons import label
@@ -12,12 +12,44 @@ from gui.panel import Panel
 from gui.plots import Gallery, HeatMap, Key, Legend, figure, token_text
 
 CLEAR = 0.4  # ARENA's threshold on stripe scores
+GAP = 16  # px
 ROLES = (
     ("previous_token", "P", 4, "previous token"),
     ("duplicate_token", "D", 1, "duplicate token"),
     ("induction", "I", 0, "induction"),
     ("first_token", "F", 6, "first token"),
 )
+
+
+class Pair(QWidget):
+    """The gallery and the chosen head, side by side or stacked: whichever shows the head larger."""
+
+    def __init__(self, first: QWidget, second: QWidget) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        self.aspect = 1.0  # width of the gallery over its height
+        for widget in (first, second):
+            widget.setParent(self)
+        self.setMinimumSize(240, 140)
+
+    def set_aspect(self, aspect: float) -> None:
+        if aspect != self.aspect:
+            self.aspect = aspect
+            self._arrange()
+
+    def resizeEvent(self, _: QResizeEvent) -> None:
+        self._arrange()
+
+    def _arrange(self) -> None:
+        w, h = self.width(), self.height()
+        wide = round(min(max(h * self.aspect, 0.4 * w), 0.6 * w))
+        high = round(min(max(w / self.aspect, 0.3 * h), 0.6 * h))
+        if min(w - wide, h) >= min(w, h - high):
+            self.first.setGeometry(0, 0, wide - GAP, h)
+            self.second.setGeometry(wide, 0, w - wide, h)
+        else:
+            self.first.setGeometry(0, 0, w, high - GAP)
+            self.second.setGeometry(0, high, w, h - high)
 
 
 class AttentionPatternsPanel(Panel):
@@ -39,22 +71,19 @@ class AttentionPatternsPanel(Panel):
         self.gallery = Gallery()
         self.large = HeatMap(name="attention of the chosen head", origin="top", square=True)
         self.caption = label("Click a head to read its pattern.", "muted")
+        self.caption.setWordWrap(True)
         side = QWidget()
         column = QVBoxLayout(side)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
         column.addWidget(self.caption)
         column.addWidget(self.large, 1)
-        self.split = QSplitter(Qt.Orientation.Horizontal)
-        self.split.setChildrenCollapsible(False)
-        self.split.addWidget(self.gallery)
-        self.split.addWidget(side)
-        self.split.setSizes([500, 500])
+        self.pair = Pair(self.gallery, side)
         self.legend = Legend()
         box = QVBoxLayout(page)
         box.setContentsMargins(16, 8, 16, 4)
         box.setSpacing(4)
-        box.addWidget(self.split, 1)
+        box.addWidget(self.pair, 1)
         box.addWidget(self.legend)
         self.gallery.clicked.connect(self._head_clicked)
         self.large.clicked.connect(self._cell_clicked)
@@ -63,6 +92,8 @@ class AttentionPatternsPanel(Panel):
 
     def draw(self, result: AttentionPatternsResult) -> None:
         self.gallery.set_patterns(result.pattern)
+        n_layers, n_heads = result.pattern.shape[:2]
+        self.pair.set_aspect(n_heads / n_layers)
         badges = {}
         for field, letter, colour, _name in reversed(ROLES):
             for layer, head, _score in strongest(getattr(result, field), 10**6, CLEAR):
@@ -116,7 +147,7 @@ class AttentionPatternsPanel(Panel):
 
     def _say(self, query: int | None, key: int | None) -> None:
         layer, head = self._head(self.desk.focus)
-        text = f"Head {layer}.{head}: queries down, keys across"
+        text = f"Head {layer}.{head}"
         if query is not None and key is not None and self.result is not None:
             words = self.pieces(self.result.tokens[[query, key]])
             value = figure(float(self.result.pattern[layer, head, query, key]), 3)

@@ -4,6 +4,7 @@ Row 0 lies at the bottom (layers) or at the top (queries). One image, one painti
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 from PySide6.QtCore import QLineF, QPoint, QPointF, QRect, QRectF, Qt
@@ -233,15 +234,15 @@ class HeatMap(Canvas):
             pen.draw(painter, box, word, dark if ink[row, col] else light)
 
     def _paint_numbers(self, painter: QPainter, grid: Grid, ink: Array) -> None:
-        """One size for all, the largest of 11 to 9 px at which every number fits."""
+        """One form for all: 11 to 9 px, then a decimal less, until every number fits."""
         reach = max(abs(end) for end in self.limits)
         places = min(shades.decimals(reach), 3)
         dark, light = theme.inks()
         shown = np.argwhere(np.abs(self.values) >= NOTABLE * reach)  # [cell, 2], none for NaN
-        words = [shades.figure(float(self.values[r, c]), places, short=True) for r, c in shown]
-        pen = token_pen(11)
-        for size in (11, 10, 9):
-            pen = token_pen(size)
+        found = [float(self.values[row, col]) for row, col in shown]
+        words, pen = [], token_pen(11)
+        for fewer, size in product((places, max(places - 1, min(places, 1))), (11, 10, 9)):
+            words, pen = [shades.figure(v, fewer, short=True) for v in found], token_pen(size)
             if all(pen.width(word) <= grid.cell.width() - 2 for word in words):
                 break
         for (row, col), word in zip(shown, words, strict=True):

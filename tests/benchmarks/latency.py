@@ -1,0 +1,259 @@
+"""How smooth the window is while a grid fills: `make latency`.
+
+    python tests/benchmarks/latency.py [--seconds 30] [--model NAME]...
+
+The real window in its default arrangement. A patching run fills its grid and begins again as soon
+as it has ended; after every eighth grid the lens and the heads run anew too. A timer of 16 ms
+measures how late the event loop comes: lateness = gap between two ticks - 16 ms. Then Stop is
+pressed in the middle of ten grids, and the program is started five times in a fresh process. The
+exit code says only whether the measuring itself went well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import PySide6
+from PySide6.QtCore import QEvent, QEventLoop, Qt, QTimer
+
+from gui import library, theme
+from gui.app import Tidy, application, run_until
+from gui.focus import Opened, PromptPair
+from gui.tour.apart import apart
+from gui.tour.untrained import untrained
+
+ROOT = Path(__file__).resolve().parents[2]
+TICK_MS = 16
+RUNS = 3
+GOAL_LATENESS, GOAL_STOP, GOAL_START = 33.0, 200.0, 2.0  # ms, ms, s
+STOPS, STARTS = 10, 5
+N_POS = 16
+SMALL, LARGE = "bundled", "gpt2-small-sized"
+PAUSE = 8  # the other panels run after every eighth grid
+GRID = "ActivationPatching"
+
+
+class Bench:
+    """The window, one model in it, and a grid that fills without end."""
+
+    def __init__(self, app: Any, window: Any) -> None:
+        self.app, self.window = app, window
+        self.grid = next(panel for panel in window.panels if panel.kind == GRID)
+        self.others = [panel for panel in window.panels if panel.kind and panel is not self.grid]
+        self.goes_on = False
+        self.grids, self.filling = 0, 0.0
+        self.grid.ended.connect(self._again)
+
+    def open(self, name: str) -> None:
+        """The bundled model from its folder, or an untrained one of GPT-2 small's size."""
+        desk = self.window.desk
+        if name == SMALL:
+            self.window.open_path(library.bundled()[0])
+        else:
+            model = untrained(
+                name, layers=12, width=768, heads=12, mlp=3072, words=50257, context=1024
+            )
+            peek = SimpleNamespace(
+                name=name, config=model.config, n_params=model.n_params, tensors=()
+            )
+            desk.put_model(Opened(Path(name), peek, model), activate=True)
+        wait(lambda: desk.model is not None, "the model")
+        self.settle()
+        rng = np.random.default_rng(0)
+        clean = rng.choice(desk.model.config.d_vocab, N_POS, replace=False)
+        corrupted = clean.copy()
+        corrupted[N_POS // 2] = (clean[N_POS // 2] + 1) % desk.model.config.d_vocab
+        prompts = [tuple(map(int, ids)) for ids in (clean, corrupted)]
+        desk.set_prompts(PromptPair(*prompts, int(clean[0]), int(clean[1])))
+        self.settle()
+
+    def settle(self) -> None:
+        wait(lambda: not (self.window.jobs.running or self.window.jobs.waiting), "the jobs")
+
+    def lateness(self, seconds: float) -> list[float]:
+        """Milliseconds by which each tick came late while the grid filled, ascending."""
+        ticks: list[float] = []
+        filling: list[bool] = []
+
+        def tick() -> None:
+            ticks.append(time.perf_counter())
+            filling.append(self.grid.job is not None and self.grid.job.state == "running")
+
+        timer = QTimer()
+        timer.setTimerType(Qt.TimerType.PreciseTimer)
+        timer.timeout.connect(tick)
+        loop = QEventLoop()
+        QTimer.singleShot(round(1000 * seconds), loop.quit)
+        self.goes_on, self.grids = True, 0
+        self._again()
+        timer.start(TICK_MS)
+        loop.exec()
+        timer.stop()
+        self.goes_on = False
+        for panel in (self.grid, *self.others):
+            panel.stop()
+        wait(lambda: not any(panel.running for panel in self.window.panels), "the runs")
+        self.filling = float(np.mean(filling))
+        return sorted(np.diff(ticks) * 1000 - TICK_MS)
+
+    def _again(self, *_: object) -> None:
+        if not self.goes_on:
+            return
+        self.grids += 1
+        others = self.others if self.grids % PAUSE == 1 else ()
+        for panel in (self.grid, *others):
+            if not panel.running and panel.run() is None:
+                raise SystemExit(f"{panel.title} did not start: {panel.message.text.text()}")
+
+    def stopping(self, turn: int) -> float:
+        """Milliseconds from pressing Stop until the panel is idle, at another place each turn."""
+        if self.grid.run() is None:
+            raise SystemExit(f"the grid did not start: {self.grid.message.text.text()}")
+        moment = 0.05 + 0.05 * turn
+        until = time.perf_counter() + moment
+        wait(lambda: time.perf_counter() > until or not self.grid.running, "the moment")
+        pressed = time.perf_counter()
+        if not self.grid.running:
+            return float("nan")  # it had ended before
+        self.grid.header.run_button.click()
+        wait(lambda: not self.grid.running, "Stop")
+        return 1000 * (time.perf_counter() - pressed)
+
+
+def wait(done: Any, what: str) -> None:
+    if not run_until(done, 120.0):
+        raise SystemExit(f"waited 120 s for {what}")
+
+
+@contextmanager
+def window() -> Iterator[Bench]:
+    """A window of its own in its default arrangement, with a home of its own."""
+    app = application()
+    with apart():
+        from gui.window import Window
+
+        theme.apply(app, theme.LIGHT)
+        made = Window()
+        tidy = Tidy(made)
+        made.resize(1600, 1000)
+        made.show()
+        bench = Bench(app, made)
+        bench.settle()
+        try:
+            yield bench
+        finally:
+            made.close()
+            tidy.stop()
+            made.deleteLater()
+            app.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def load() -> str:
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def verdict(value: float, goal: float, unit: str) -> str:
+    return f"{value:.4g} {unit}, goal under {goal:g} {unit}: {'met' if value < goal else 'NOT MET'}"
+
+
+def measure_lateness(bench: Bench, name: str, seconds: float) -> None:
+    bench.window.host.arrange()
+    live = sum(bench.window.host.dock_of(p).isVisible() for p in (bench.grid, *bench.others))
+    print(f"\n{name}: {bench.window.desk.model.n_params:,} parameters, {live} live panels")
+    print("  run      p50      p95      p99      max   ticks   grids   filling   load")
+    tails = []
+    for run in range(1, RUNS + 1):
+        late = bench.lateness(seconds)
+        p50, p95, p99 = np.percentile(late, (50, 95, 99))
+        tails.append(float(p99))
+        print(
+            f"  {run:3} {p50:8.2f} {p95:8.2f} {p99:8.2f} {late[-1]:8.2f} {len(late):7} "
+            f"{bench.grids:7} {bench.filling:9.0%}   {load()}",
+            flush=True,
+        )
+    print("  lateness, median p99:", verdict(statistics.median(tails), GOAL_LATENESS, "ms"))
+
+
+def measure_stop(bench: Bench) -> None:
+    taken = [ms for ms in (bench.stopping(turn) for turn in range(STOPS)) if ms == ms]
+    middle = statistics.median(taken) if taken else float("nan")
+    largest = max(taken, default=float("nan"))
+    print(f"  Stop, {len(taken)} times: median {middle:.1f} ms, largest", end=" ")
+    print(verdict(largest, GOAL_STOP, "ms"), flush=True)
+
+
+FIRST_PAINT = """
+import sys, time
+from PySide6.QtWidgets import QApplication
+
+def until_painted(*_):
+    app = QApplication.instance()
+    while not any(w.isVisible() and w.windowHandle().isExposed() for w in app.topLevelWidgets()):
+        app.processEvents()
+    app.processEvents()
+    print(time.time())
+    return 0
+
+QApplication.exec = until_painted
+from gui.app import main
+sys.exit(main([]))
+"""
+
+
+def measure_start() -> None:
+    """From the start of the process to the first painted window, the interpreter included."""
+    taken = []
+    with tempfile.TemporaryDirectory(prefix="mechanoscope-", ignore_cleanup_errors=True) as home:
+        places = {"HOME": home, "USERPROFILE": home, "PYTHONPATH": str(ROOT)}
+        places |= {f"XDG_{name}_HOME": f"{home}/{name}" for name in ("CONFIG", "DATA", "STATE")}
+        for _ in range(STARTS):
+            began = time.time()
+            done = subprocess.run(
+                [sys.executable, "-c", FIRST_PAINT], env=os.environ | places, cwd=ROOT,
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise SystemExit(f"the program did not start: {done.stderr.strip()}")
+            taken.append(float(done.stdout) - began)
+    print(
+        f"\nFirst window, {STARTS} fresh processes: {min(taken):.2f} to {max(taken):.2f} s, median"
+    )
+    print(" ", verdict(statistics.median(taken), GOAL_START, "s"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=30.0, help="length of each run")
+    parser.add_argument("--model", action="append", choices=(SMALL, LARGE), help="default: both")
+    given = parser.parse_args()
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    print(
+        f"Python {platform.python_version()}, PySide6 {PySide6.__version__}, "
+        f"{os.environ['QT_QPA_PLATFORM']}, {os.cpu_count()} cores, load {load()}; "
+        f"{RUNS} runs of {given.seconds:g} s, lateness of a {TICK_MS} ms timer in ms",
+        flush=True,
+    )
+    for name in given.model or (SMALL, LARGE):
+        with window() as bench:
+            bench.open(name)
+            measure_lateness(bench, name, given.seconds)
+            if name == LARGE:
+                measure_stop(bench)
+    measure_start()
+
+
+if __name__ == "__main__":
+    main()
