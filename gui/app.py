@@ -17,6 +17,7 @@ from typing import Any
 import platformdirs
 from PySide6.QtCore import (
     QCoreApplication,
+    QEventLoop,
     QMessageLogContext,
     QObject,
     QTimer,
@@ -179,6 +180,7 @@ def run_until(done: Callable[[], bool], seconds: float) -> bool:
     while not done():
         if time.monotonic() > until:
             return False
-        QCoreApplication.processEvents()
-        time.sleep(0.002)
+        turn = QEventLoop()
+        QTimer.singleShot(2, turn.quit)
+        turn.exec()
     return True
