@@ -139,7 +139,7 @@ class Hooks(QObject):
         else:
             self.report(error.with_traceback(trace))
 
-    def _on_thread(self, args: threading.ExceptHookArgs) -> None:
+    def _on_thread(self, args: Any) -> None:
         if args.exc_value is not None:
             self._heard.emit(args.exc_value)
 
