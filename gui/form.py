@@ -57,6 +57,10 @@ class Form(QWidget):
                 flow.addWidget(entry)
         self.unfold(False)
 
+    def prompts_of(self, spec: Technique) -> dict[str, Any]:
+        """What a spec says of the desk's prompts, by fields of PromptPair."""
+        return {source: getattr(spec, name) for name, source in self.from_desk.items()}
+
     @property
     def has_advanced(self) -> bool:
         return bool(self._advanced)

@@ -38,6 +38,7 @@ class Records(QObject):
 
     changed = Signal()
     saved = Signal(str, bool)  # what the status bar says, whether it is bad news
+    opened = Signal()  # another session's runs are listed
     loaded = Signal(object)  # Run with its result
     refused = Signal(object)  # FileError
 
@@ -135,6 +136,7 @@ class Records(QObject):
         remember("recent/sessions", str(path))
         self.saved.emit(f"{self.name}  ·  {'read-only' if read_only else 'saved'}", False)
         self.changed.emit()
+        self.opened.emit()
 
     def save_as(self, path: Path) -> None:
         """A whole copy under another name; the session goes on there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Window(QMainWindow):
         self.presenting = False
         self._before = self.host.save()
         self._after_opening: list[str] = []
+        self._to_show: list[Any] = []  # runs of a session whose model is being opened
         self._connect()
         self._restore()
         self.top.show_theme(theme.current().dark)
@@ -69,6 +71,7 @@ class Window(QMainWindow):
         self.records.refused.connect(self.show_file_error)
         self.records.saved.connect(lambda text, bad: self.status.show_session(text, bad=bad))
         self.records.loaded.connect(self.show_run)
+        self.records.opened.connect(self._session_opened)
         for panel in self.panels:
             panel.ended.connect(self.records.keep)
             records = getattr(panel, "watch_records", None)
@@ -125,6 +128,7 @@ class Window(QMainWindow):
                 panel.stop()
         wanted, self._after_opening = self._after_opening, []
         if model is not None:
+            QTimer.singleShot(0, self, self._show_waiting)
             for kind in wanted:  # after the prompts have settled for the new model
                 QTimer.singleShot(0, self, lambda kind=kind: self._run_kind(kind))
 
@@ -154,10 +158,30 @@ class Window(QMainWindow):
         elif what == "do":
             getattr(self, about)()
 
+    def _session_opened(self) -> None:
+        """Open the newest run's model, if it is still there, and show the newest of each kind."""
+        newest = {entry.run.kind: entry for entry in self.records.entries if entry.run and entry.id}
+        self._to_show = list(newest.values())
+        models = [entry.run.model for entry in self._to_show if entry.run.model is not None]
+        folder = Path(models[-1].folder) if models and models[-1].folder else None
+        here = self.desk.model is not None and self.desk.model.folder == folder
+        if folder is not None and folder.is_dir() and not here:
+            self.open_path(folder)
+        else:
+            self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        waiting, self._to_show = self._to_show, []
+        for entry in waiting:
+            self.records.show(entry)
+
     def show_run(self, run: Any) -> None:
-        """A stored run in the panel of its kind."""
+        """A stored run in the panel of its kind, its prompts on the desk."""
         for panel in self.panels:
             if panel.kind == run.kind:
+                if panel.form is not None:
+                    prompts = panel.form.prompts_of(run.spec)
+                    self.desk.set_prompts(replace(self.desk.prompts, **prompts))
                 self.pages.setCurrentWidget(self.host)
                 panel.show_run(run)
                 self.reveal(panel)

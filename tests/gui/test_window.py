@@ -74,7 +74,7 @@ def test_a_run_of_the_session_comes_back_with_a_click(qtbot, reading):
     qtbot.waitUntil(lambda: panel.result is result, timeout=5000)
 
 
-def test_a_saved_session_is_opened_again_in_another_window(qtbot, reading, tmp_path):
+def test_a_saved_session_brings_back_model_prompts_and_pictures(qtbot, reading, tmp_path, bundled):
     reading.run_all()
     panels = [panel for panel in reading.panels if panel.kind]
     qtbot.waitUntil(lambda: not any(panel.running for panel in panels), timeout=10_000)
@@ -87,9 +87,11 @@ def test_a_saved_session_is_opened_again_in_another_window(qtbot, reading, tmp_p
     other.show()
     other.open_path(target)
     qtbot.waitUntil(lambda: len(other.records.entries) == len(panels), timeout=5000)
-    other.records.show(other.records.entries[0])
-    shown = lambda: [p for p in other.panels if p.kind and p.result is not None]  # noqa: E731
-    qtbot.waitUntil(lambda: len(shown()) == 1, timeout=5000)
+    shown = [panel for panel in other.panels if panel.kind]
+    qtbot.waitUntil(lambda: all(panel.result is not None for panel in shown), timeout=10_000)
+    assert other.desk.model.folder == bundled.folder
+    assert other.desk.prompts == reading.desk.prompts
+    assert not any(panel.header.note.text() for panel in shown)
     other.close()
 
 
