@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from engine.model.ops import log_softmax
+from engine.model.ops import THIN_ROWS
 from engine.technique import RunError, Technique, Update, array, param
 
 Floats = npt.NDArray[np.floating]
@@ -91,30 +91,64 @@ class LogitLens(Technique):
         names += [f"blocks.{layer}.hook_resid_post" for layer in range(cfg.n_layers)]
         run = model.forward(ids, names=names, logits="none")
         state = _State.empty(ids, len(names), min(self.top_k, cfg.d_vocab_out))
-        final = run.cache[names[-1]][0]  # [pos, d_model]
-        step = max(1, _SLAB_BYTES // (4 * cfg.d_vocab_out))
-        slabs = [slice(first, first + step) for first in range(0, len(ids), step)]
+        most = max(1, min(THIN_ROWS, _SLAB_BYTES // (4 * cfg.d_vocab_out)))  # rows in one product
+        slabs = [slice(first, first + most) for first in range(0, len(ids), most)]
         n_steps, done = len(slabs) * len(names), 0
         for slab in slabs:
-            last = _log_probabilities(model, final[slab], cfg.n_layers)  # [pos, d_vocab]
-            tracked = last.argmax(-1) if target is None else np.full(len(last), target)
-            state.target_ids[slab] = tracked
-            for layer in reversed(range(len(names))):
-                logp = last if layer == len(names) - 1 else None
-                if logp is None:
-                    stream = run.cache[names[layer]][0, slab]  # [pos, d_model]
-                    logp = _log_probabilities(model, stream, layer - 1)
-                state.fill(layer, slab, logp, last, tracked)
-                done += 1
+            final = None
+            n_pos = len(ids[slab])
+            together = max(1, most // n_pos)  # layers whose rows share one product
+            for high in range(len(names), 0, -together):
+                layers = range(max(0, high - together), high)
+                streams = [run.cache[names[layer]][0, slab] for layer in layers]
+                seen = _Prediction.of(model, np.concatenate(streams), layers)
+                final = final or seen.part(len(layers) - 1, n_pos)
+                state.track(slab, final, target)
+                for index, layer in enumerate(layers):
+                    state.fill(layer, slab, seen.part(index, n_pos), final)
+                done += len(layers)
                 yield Update(done, n_steps, state.result)
 
 
-def _log_probabilities(model: Any, stream: Floats, layer: int) -> Floats:
-    logits = model.unembed(stream)  # [pos, d_vocab]
-    if not np.isfinite(logits).all():
-        where = f"after block {layer}" if layer >= 0 else "at the embedding"
-        raise RunError(f"the logits {where} are not finite; this prompt overflows the model")
-    return log_softmax(logits)
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    """A softmax [pos, d_vocab] in the pieces that every number is made of, each computed once.
+
+    shifted = logits - max, weight = exp(shifted), total and log_total its sum [pos].
+    """
+
+    shifted: Floats
+    weight: Floats
+    total: Floats
+    log_total: Floats
+
+    @staticmethod
+    def of(model: Any, stream: Floats, layers: range) -> _Prediction:
+        """The lens on rows of one or several layers' streams [pos, d_model]."""
+        shifted = model.unembed(stream)  # [pos, d_vocab]
+        shifted -= shifted.max(axis=-1, keepdims=True)
+        weight = np.exp(shifted)  # [pos, d_vocab]
+        total = weight.sum(axis=-1)  # [pos]
+        if not np.isfinite(total).all():
+            bad = layers[int(np.flatnonzero(~np.isfinite(total))[-1]) * len(layers) // len(total)]
+            where = f"after block {bad - 1}" if bad else "at the embedding"
+            raise RunError(f"the logits {where} are not finite; this prompt overflows the model")
+        return _Prediction(shifted, weight, total, np.log(total))
+
+    def part(self, index: int, n_pos: int) -> _Prediction:
+        """The rows of one layer among several."""
+        rows = slice(index * n_pos, (index + 1) * n_pos)
+        return _Prediction(
+            self.shifted[rows], self.weight[rows], self.total[rows], self.log_total[rows]
+        )
+
+    def log_probability(self, rows: Ids, ids: Ids) -> Floats:
+        return self.shifted[rows, ids] - self.log_total[rows]
+
+    def cross(self, other: _Prediction) -> Floats:
+        """Cross entropy [pos] of this prediction under another's probabilities, in nats."""
+        mean = np.einsum("pv,pv->p", self.weight, other.shifted) / self.total  # [pos]
+        return other.log_total - mean
 
 
 @dataclass(eq=False)
@@ -139,31 +173,24 @@ class _State:
             np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32),
         )  # fmt: skip
 
-    def fill(self, layer: int, slab: slice, logp: Floats, final: Floats, tracked: Ids) -> None:
-        rows = np.arange(len(logp))
-        top = top_k(logp, self.top_ids.shape[-1])  # [pos, k]
+    def track(self, slab: slice, final: _Prediction, target: int | None) -> None:
+        self.target_ids[slab] = final.shifted.argmax(-1) if target is None else target
+
+    def fill(self, layer: int, slab: slice, seen: _Prediction, final: _Prediction) -> None:
+        rows, tracked = np.arange(len(seen.total)), self.target_ids[slab]
+        top = top_k(seen.shifted, self.top_ids.shape[-1])  # [pos, k]
         self.top_ids[layer, slab] = top
-        self.top_probabilities[layer, slab] = np.exp(logp[rows[:, None], top])
-        mine = logp[rows, tracked]  # [pos]
-        self.target_probability[layer, slab] = np.exp(mine)
-        self.target_rank[layer, slab] = (logp > mine[:, None]).sum(-1)
-        p = np.exp(logp)  # [pos, d_vocab]
-        self.entropy[layer, slab] = np.maximum(-_dot(p, logp), 0.0)
-        if logp is final:
-            self.kl[layer, slab] = 0.0
-        else:
-            p = np.exp(final, out=p)
-            self.kl[layer, slab] = np.maximum(_dot(p, final) - _dot(p, logp), 0.0)
+        chance = np.exp(seen.log_probability(rows[:, None], top))  # [pos, k]
+        self.top_probabilities[layer, slab] = chance
+        self.target_probability[layer, slab] = np.exp(seen.log_probability(rows, tracked))
+        mine = seen.shifted[rows, tracked][:, None]  # [pos, 1]
+        self.target_rank[layer, slab] = np.count_nonzero(seen.shifted > mine, axis=-1)
+        self.entropy[layer, slab] = np.maximum(seen.cross(seen), 0.0)
+        own = final.cross(final)  # [pos]
+        self.kl[layer, slab] = np.maximum(final.cross(seen) - own, 0.0)
 
     def result(self) -> LogitLensResult:
         return LogitLensResult(**{name: value.copy() for name, value in vars(self).items()})
-
-
-def _dot(p: Floats, logp: Floats) -> Floats:
-    """Sum over the vocabulary of p * logp, row by row; -inf where p = 0 counts as 0."""
-    if np.isneginf(logp).any():
-        logp = np.where(p > 0, logp, 0.0)
-    return np.einsum("pv,pv->p", p, logp, dtype=np.float64)
 
 
 def top_k(values: Floats, k: int) -> Ids:
