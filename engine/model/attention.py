@@ -66,9 +66,7 @@ class Mask:
             np.copyto(scores, scores.dtype.type(-np.inf), where=self.hidden[queries])
 
 
-def attention(
-    q: Array, k: Array, v: Array, mask: Mask, scale: float, taps: Taps, at: str
-) -> Array:
+def attention(q: Array, k: Array, v: Array, mask: Mask, scale: float, taps: Taps, at: str) -> Array:
     """q [batch, query, head, d_head], k, v [batch, key, kv_head, d_head] -> z as q's shape.
 
     A few heads at a time, so that Stop is heard; where nobody looks at scores and pattern, they are

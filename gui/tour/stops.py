@@ -140,6 +140,7 @@ def while_it_fills(walk: Walk) -> None:
     filled = np.isfinite(panel.result.value)
     if filled.all() or not filled.any():
         raise RunError("the grid was not half-filled when it was held")
+    walk.breathe()
     walk.look("window-running")
     panel.header.run_button.click()
     walk.wait(lambda: not panel.running, "Stop")

@@ -130,6 +130,11 @@ class Walk:
 
         self.wait(still, "the window to settle")
 
+    def breathe(self) -> None:
+        """A few turns of the event loop: layouts follow what was just shown."""
+        turns = iter(range(CALM_TURNS))
+        self.wait(lambda: next(turns, None) is None, "the event loop")
+
     # the camera
 
     def take(self, number: int, title: str, words: str, do: Callable[[Walk], object]) -> None:

@@ -37,9 +37,19 @@ WORDS = [
 ]
 # fmt: on
 CONFIG = ModelConfig(
-    n_layers=2, d_model=64, n_heads=4, d_head=16, n_ctx=64, d_vocab=64, d_vocab_out=64,
-    n_key_value_heads=4, attn_only=True, normalization_type="RMS", eps=1e-5,
-    positional_embedding_type="shortformer", attn_scale=4.0,
+    n_layers=2,
+    d_model=64,
+    n_heads=4,
+    d_head=16,
+    n_ctx=64,
+    d_vocab=64,
+    d_vocab_out=64,
+    n_key_value_heads=4,
+    attn_only=True,
+    normalization_type="RMS",
+    eps=1e-5,
+    positional_embedding_type="shortformer",
+    attn_scale=4.0,
 )  # fmt: skip
 
 
@@ -95,7 +105,9 @@ def train(seed: int) -> tuple[Transformer, list[str]]:
     for step in range(STEPS):
         tokens, _length = repeated_blocks(rng, BATCH, CONFIG.n_ctx, CONFIG.d_vocab)
         loss, gradients = loss_and_gradients(model, tokens)
-        norm = float(np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients.values())))
+        norm = float(
+            np.sqrt(sum(float((g.astype(np.float64) ** 2).sum()) for g in gradients.values()))
+        )
         shrink = min(1.0, CLIP / (norm + TINY))
         rate = RATE * min(1.0, (step + 1) / WARM_UP)
         for name, weight in named.items():
