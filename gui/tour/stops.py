@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -122,12 +123,13 @@ def while_it_fills(walk: Walk) -> None:
     walk.open(folder)
     walk.run("LogitLens")
     walk.run("AttentionPatterns")
-    jobs, let_go = walk.window.jobs, []
+    jobs, let_go = walk.window.jobs, SimpleQueue()
 
     def hold(watch: Callable[[], None], report: Any) -> None:
-        while not let_go:
+        while True:
             watch()
-            time.sleep(0.001)
+            with suppress(Empty):
+                return let_go.get(timeout=0.02)
 
     holding = jobs.do(hold, "Holding the queue", heavy=True)
     panel = walk.start("ActivationPatching")
@@ -135,7 +137,7 @@ def while_it_fills(walk: Walk) -> None:
         raise RunError("the run did not wait for the one before it")
     panel.job.worker.pause()  # it will stop by itself after its first update
     before = panel.result
-    let_go.append(True)
+    let_go.put(None)
     walk.wait(lambda: holding.done and panel.result is not before, "the first rows of the grid")
     filled = np.isfinite(panel.result.value)
     if filled.all() or not filled.any():
