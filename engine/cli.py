@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -87,7 +88,10 @@ def _dispatch(argv: list[str]) -> int:
         return _window([])
     if argv[0].startswith("-") or argv[0] in _COMMANDS:
         arguments = _parser().parse_args(argv)
-        return _COMMANDS[arguments.command](arguments)
+        with warnings.catch_warnings():
+            # What is not finite is an error of its own, in one line; NumPy's words would be others.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return _COMMANDS[arguments.command](arguments)
     if not Path(argv[0]).exists():
         close = difflib.get_close_matches(argv[0], _COMMANDS, 1)
         hint = f"; did you mean {close[0]}?" if close else "; see mechanoscope --help"

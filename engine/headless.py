@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.errors import RunError, SpecError
 from engine.model import open_model, peek, self_check
+from engine.model.hooks import optional_axes
 from engine.model.taps import chooser
 from engine.script import write_arrays, write_npz
 from engine.session import Run
@@ -67,15 +68,13 @@ def cache_to_file(
 ) -> str:
     """One forward pass; `tokens`, `logits` and activations without the batch axis go to a file."""
     model = open_model(folder)
-    hooks = model.hooks()
     try:
-        keep = chooser(names or "all", hooks)
+        keep = chooser(names or "all", model.hooks(), optional_axes(model.config))
     except RunError as error:
         raise SpecError("--names", str(error)) from None
     run = model.forward(model.tokens(prompt, bos), names=keep)
     arrays = {"tokens": run.tokens[0], "logits": run.logits[0]}
-    for name, value in run.cache.items():
-        arrays[name] = value[0] if hooks[name].startswith("batch ") else value
+    arrays |= {name: value[0] for name, value in run.cache.items()}
     write_arrays(out, arrays)
     return f"{len(run.cache)} activations of {run.tokens.shape[1]} tokens"
 

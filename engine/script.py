@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -105,16 +106,25 @@ def to_command(spec: Technique, folder: str | Path = "", out: str = "") -> str:
 
 def _word(cls: type[Technique], name: str, value: Any) -> str:
     """A field's value as it is typed: plain text where that is read back as the same text."""
-    if isinstance(value, str) and read_value(cls, name, value) == value:
-        return value
+    if isinstance(value, str):
+        with suppress(SpecError):
+            if read_value(cls, name, value) == value:
+                return value
     return json.dumps(value)
 
 
 def read_value(cls: type[Technique], name: str, text: str) -> Any:
-    """A value typed for a field: JSON if it is JSON that fits the field, else the text itself."""
+    """A value typed for a field: JSON if it is JSON that fits the field, else the text itself.
+
+    A list or an object that does not fit is refused: nobody means `[1, 2.5]` as a prompt's text.
+    """
+    value: Any = None
     try:
-        return field_values(cls, {name: json.loads(text)})[name]
+        value = json.loads(text)
+        return field_values(cls, {name: value})[name]
     except (ValueError, RecursionError) as error:  # SpecError is a ValueError
+        if isinstance(value, list | dict):
+            raise
         try:
             return field_values(cls, {name: text})[name]
         except SpecError:

@@ -55,6 +55,9 @@ def backward(
     missing = [name for name in tape_names(model) if name not in run.cache]
     if missing:
         raise RunError(f"backward needs {missing[0]} of the forward pass; keep `tape_names`")
+    for entry in model.interventions:
+        if entry.name.endswith(("hook_scale", "hook_normalized", "hook_pattern")):
+            raise RunError(f"no gradient is computed under an intervention on {entry.name}")
     walk = _Walk(model, run, chooser(names, model.hooks()), grad_tap, weights)
     walk.all(seed)
     ordered = {name: walk.kept[name] for name in model.hooks() if name in walk.kept}
@@ -84,8 +87,8 @@ class _Walk:
         last = f"blocks.{cfg.n_layers - 1}.hook_resid_post"
         x = self.cache[last]  # [batch, pos, d_model]
         normed = self._normed(w.ln_final, "ln_final.", x)
-        self._linear_grads("W_U", "b_U" if w.b_U is not None else "", normed, seed)
         seed = self._see("unembed.hook_out", seed)
+        self._linear_grads("W_U", "b_U" if w.b_U is not None else "", normed, seed)
         dy = self._see("unembed.hook_in", self._through(seed, w.W_U))  # [batch, pos, d_model]
         dx = self._norm(w.ln_final, "ln_final.", dy)
         for layer in reversed(range(cfg.n_layers)):
@@ -234,7 +237,9 @@ class _Walk:
         dy = self._see(f"{at}hook_normalized", dy * norm.w)
         rms = self.cfg.is_rms(at)
         dx, d_scale = (ops.rms_norm_vjp if rms else ops.layer_norm_vjp)(dy, normalized, scale)
-        self._see(f"{at}hook_scale", d_scale)
+        other = self._see(f"{at}hook_scale", d_scale)
+        if other is not d_scale:  # d scale / d x = normalized / d_model, for both norms
+            dx += (other - d_scale) * normalized / normalized.shape[-1]
         return dx
 
     def _norm_grads(self, norm: Norm, at: str, plain: Array, dy: Array) -> None:

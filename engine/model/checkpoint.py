@@ -16,7 +16,7 @@ from typing import Any
 
 from engine.errors import FileError
 from engine.model.config import ModelConfig
-from engine.model.config_file import Fields, read_json
+from engine.model.config_file import Fields, read_json, shown
 from engine.model.families import layout_of
 from engine.model.layout import Layout, Slots, assemble, resolve
 from engine.model.safetensors_file import Header, TensorInfo, map_file, read_header
@@ -193,7 +193,7 @@ def _headers(folder: Path, chosen: Path | None, fields: Fields) -> list[Header]:
             return [_shard(folder / name, names) for name, names in sorted(shards.items())]
     if chosen is not None:
         return [read_header(chosen)]
-    present = sorted(folder.glob("*.safetensors"))
+    present = sorted(file for file in folder.glob("*.safetensors") if file.is_file())
     if len(present) == 1:
         return [read_header(present[0])]
     if present:
@@ -216,9 +216,10 @@ def _shards(folder: Path, index: Any) -> dict[str, set[str]]:
     for tensor, name in table.items():
         if not isinstance(name, str) or not _is_plain(name):
             raise FileError(
-                folder / INDEX, f"tensor {tensor!r} is in {name!r}, which is no name of a file "
-                "in this folder; the index is refused"
-            )  # fmt: skip
+                folder / INDEX,
+                f"tensor {shown(tensor)} is in {shown(name)}, which is no name of a file in this "
+                "folder; the index is refused",
+            )
         shards.setdefault(name, set()).add(tensor)
     for name in sorted(shards):
         # Links inside the folder are followed: the Hugging Face cache consists of them.

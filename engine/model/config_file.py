@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
+
+import numpy as np
 
 from engine.errors import FileError
 
 MAX_BYTES = 10_000_000
 MAX_COUNT = 2**31 - 1
 MAX_LAYERS = 10_000
+SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+SHOWN = 100  # characters of a stranger's value in a message
 _REQUIRED: Any = object()
 
 
@@ -26,6 +31,22 @@ def read_json(path: Path, limit: int = MAX_BYTES) -> tuple[Any, bytes]:
         raise FileError(path, f"cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
         raise FileError(path, f"is not valid JSON ({error}); fetch the file again") from None
+
+
+def shown(value: Any) -> str:
+    """A value from a file as a message shows it: its `repr`, cut where it gets long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def repeated(names: Iterable[str]) -> str | None:
+    """The first name that has come before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 class Fields:
@@ -49,7 +70,7 @@ class Fields:
         if found is _REQUIRED:
             self.fail(f"the field {name} is missing")
         if type(found) is not int or not low <= found <= MAX_COUNT:
-            self.fail(f"{name}: {found!r} is not a whole number from {low} to {MAX_COUNT:,}")
+            self.fail(f"{name}: {shown(found)} is not a whole number from {low} to {MAX_COUNT:,}")
         return found
 
     def layers(self, name: str) -> int:
@@ -60,43 +81,44 @@ class Fields:
         return found
 
     def number(self, name: str, default: Any = _REQUIRED, above: float = -math.inf) -> float:
-        """A finite number greater than `above`."""
+        """A finite number greater than `above`, within what float32 can hold."""
         found = self.value(name, default)
         if found is _REQUIRED:
             self.fail(f"the field {name} is missing")
         if isinstance(found, bool) or not isinstance(found, int | float):
-            self.fail(f"{name}: {found!r} is not a number")
-        if not math.isfinite(found) or found <= above:
+            self.fail(f"{name}: {shown(found)} is not a number")
+        fits = found == 0 or SMALLEST <= abs(found) <= LARGEST  # False for NaN
+        if not fits or found <= above:
             limit = "" if above == -math.inf else f" above {above:g}"
-            self.fail(f"{name}: {found!r} is not a finite number{limit}")
+            self.fail(f"{name}: {shown(found)} is not a finite number{limit} in float32")
         return float(found)
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false."""
         found = self.value(name, default)
         if not isinstance(found, bool):
-            self.fail(f"{name}: {found!r} is neither true nor false")
+            self.fail(f"{name}: {shown(found)} is neither true nor false")
         return found
 
     def choice(self, name: str, default: str, table: dict[str, Any]) -> Any:
         """What `table` holds under the field's text; the failure lists the table."""
         found = self.value(name, default)
         if not isinstance(found, str) or found not in table:
-            self.fail(f"{name}: {found!r} is not supported; known are {', '.join(table)}")
+            self.fail(f"{name}: {shown(found)} is not supported; known are {', '.join(table)}")
         return table[found]
 
     def inside(self, name: str) -> Fields:
         """The fields of an object inside this one; empty where it is absent."""
         found = self.value(name, {})
         if not isinstance(found, dict):
-            self.fail(f"{name}: {found!r} is not an object")
+            self.fail(f"{name}: {shown(found)} is not an object")
         return Fields(self.path, found)
 
     def refuse(self, name: str, harmless: tuple[Any, ...], why: str) -> None:
         """Fail, naming the field, unless it is absent, null or one of the harmless values."""
         found = self.value(name)
         if found is not None and found not in harmless:
-            self.fail(f"{name}: {found!r} is not supported: {why}")
+            self.fail(f"{name}: {shown(found)} is not supported: {why}")
 
     def token(self, name: str, d_vocab: int) -> int | None:
         """A token id, or None where it is absent or no row of the vocabulary."""

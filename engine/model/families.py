@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.model import hooked
 from engine.model.config import ModelConfig
-from engine.model.config_file import Fields
+from engine.model.config_file import Fields, shown
 from engine.model.layout import Layout, Row
 from engine.model.rotary_fields import rotary
 from engine.model.safetensors_file import TensorInfo
@@ -104,7 +104,7 @@ def architecture(fields: Fields) -> str:
         named = "hooked_transformer" if classes[0] == "HookedTransformer" else classes[0]
     if not isinstance(named, str) or named not in ARCHITECTURES:
         fields.fail(
-            f"the architecture {named!r} is not supported; supported are "
+            f"the architecture {shown(named)} is not supported; supported are "
             f"{', '.join(ARCHITECTURES)} (field model_type, or format for TransformerLens' layout)"
         )
     fields.refuse("quantization_config", (), "quantised weights; take the original checkpoint")
@@ -251,7 +251,9 @@ def qwen2(fields: Fields, tensors: Tensors) -> Layout:
     kinds = fields.value("layer_types", kinds)
     known = {"sliding_attention", "full_attention"}
     if not isinstance(kinds, list) or len(kinds) != n_layers or not set(map(str, kinds)) <= known:
-        fields.fail(f"layer_types: {kinds!r} is not a list of {n_layers} of {', '.join(known)}")
+        fields.fail(
+            f"layer_types: {shown(kinds)} is not a list of {n_layers} of {', '.join(known)}"
+        )
     sliding = tuple(i for i, kind in enumerate(kinds) if kind == "sliding_attention")
     if sliding and not window:
         fields.fail("layer_types names sliding layers, and use_sliding_window is off")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from engine.model.config import Llama3Scaling, ModelConfig
-from engine.model.config_file import Fields
+from engine.model.config_file import Fields, shown
 from engine.model.layout import Layout, Row
 from engine.model.rotary_fields import stretched
 from engine.model.safetensors_file import TensorInfo
@@ -128,9 +128,9 @@ def _config(fields: Fields) -> tuple[ModelConfig, bool]:
         fields.fail(f"n_heads {n_heads} is not a multiple of n_key_value_heads {n_kv}")
     attn_only = fields.flag("attn_only", False)
     norm = fields.value("normalization_type") if "normalization_type" in fields.data else "LN"
-    if norm not in NORMS:
+    if not isinstance(norm, str | None) or norm not in NORMS:
         known = ", ".join(str(name) for name in NORMS)
-        fields.fail(f"normalization_type: {norm!r} is not supported; known are {known}")
+        fields.fail(f"normalization_type: {shown(norm)} is not supported; known are {known}")
     kind, folded = NORMS[norm]
     d_vocab = fields.count("d_vocab")
     d_vocab_out = fields.data.get("d_vocab_out", -1)
@@ -204,9 +204,9 @@ def _mask(fields: Fields, d_vocab: int, n_layers: int) -> dict[str, Any]:
     if fields.flag("use_local_attn", False) and found["attention_dir"] == "causal":
         kinds = fields.value("attn_types")
         if not isinstance(kinds, list) or len(kinds) != n_layers:
-            fields.fail(f"attn_types: {kinds!r} is not a list of {n_layers} kinds")
+            fields.fail(f"attn_types: {shown(kinds)} is not a list of {n_layers} kinds")
         if not set(map(str, kinds)) <= {"local", "global"}:
-            fields.fail(f"attn_types: {kinds!r} holds others than local and global")
+            fields.fail(f"attn_types: {shown(kinds)} holds others than local and global")
         found["window_size"] = fields.count("window_size")
         found["sliding_layers"] = tuple(i for i, k in enumerate(kinds) if k == "local")
     return found

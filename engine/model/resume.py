@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.errors import RunError
 from engine.model.resume_group import Group
+from engine.model.taps import Taps
 from engine.model.weights import Array, Ids
 
 if TYPE_CHECKING:
@@ -109,12 +110,13 @@ def resume_in_groups(
     length = base.tokens.shape[1]
     position = range(length)[position]
     base_logits = _of_base(model, base, position, columns)  # [column]
-    for which in _groups(model, variants, position + 1):
+    reach = position + 1 if model.config.attention_dir == "causal" else length
+    for which in _groups(model, variants, reach):
         run = Group(model, base, [variants[index] for index in which], position)
         logits = np.tile(base_logits, (len(which), 1))  # [variant, column]
         changed, x = run.to_the_end()
         if len(changed):
-            logits[changed] = _unembed(model, x, columns)
+            logits[changed] = _unembed(model, x, position, columns)
         yield np.asarray(which), logits
 
 
@@ -122,16 +124,19 @@ def _of_base(model: Transformer, base: Pass, position: int, columns: Ids | None)
     """The base run's logits [column] at `position`, made now if its pass made none."""
     if not base.logits.shape[1]:
         last = base.cache[f"blocks.{model.config.n_layers - 1}.hook_resid_post"]
-        return _unembed(model, last[0, position : position + 1], columns)[0]
+        return _unembed(model, last[0, position : position + 1], position, columns)[0]
     row = base.logits[0, position - base.tokens.shape[1]]  # [d_vocab_out]
     return row if columns is None else row[columns]
 
 
-def _unembed(model: Transformer, x: Array, columns: Ids | None) -> Array:
-    if columns is None:
-        return model.unembed(x)
-    W_U, b_U = model.weights.W_U[:, columns], model.weights.b_U  # [d_model, column]
-    return model.linear(model.final_norm(x), W_U, None if b_U is None else b_U[columns])
+def _unembed(model: Transformer, x: Array, position: int, columns: Ids | None) -> Array:
+    """Rows [row, d_model] that all stand at `position` -> logits [row, column]."""
+    taps = Taps(
+        interventions=model.interventions,
+        watch=model.watch,
+        position=np.full(len(x), position),
+    )
+    return model.unembed(x, taps, columns)
 
 
 def flops_per_row(model: Transformer) -> float:
@@ -142,7 +147,7 @@ def flops_per_row(model: Transformer) -> float:
 
 
 def _groups(model: Transformer, variants: Sequence[Variant], length: int) -> Iterator[list[int]]:
-    """Variants packed in order into groups of bounded work and memory."""
+    """Variants packed in order into groups of bounded work and memory; `length` can matter."""
     cfg, cost = model.config, flops_per_row(model)
     row_bytes = 4 * (4 * cfg.d_mlp + 8 * cfg.d_model)
     group: list[int] = []

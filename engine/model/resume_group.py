@@ -92,9 +92,11 @@ class Group:
 
     def _taps(self) -> Taps:
         """Interventions and Stop, for the rows that are live now."""
-        return Taps(
-            interventions=self.model.interventions, watch=self.model.watch, position=self.pos
-        )
+        return self._taps_at(self.pos)
+
+    def _taps_at(self, position: Ids) -> Taps:
+        model = self.model
+        return Taps(interventions=model.interventions, watch=model.watch, position=position)
 
     # --- rows come alive -----------------------------------------------------------------------
 
@@ -262,7 +264,11 @@ class Group:
             left = left.reshape(q.shape[2], q.shape[0], q.shape[1], low).swapaxes(0, 1)
             scores = np.concatenate([left, own], axis=-1)  # [active, head, query, key]
         self.mask.layer(layer).apply(scores, queries)
+        asked = np.arange(self.length)[queries]  # [query]
+        taps = self._taps_at(np.broadcast_to(asked, (len(q), len(asked))))
+        scores = taps.see(f"blocks.{layer}.attn.hook_attn_scores", scores)
         pattern = ops.softmax(scores, out=scores)
+        pattern = taps.see(f"blocks.{layer}.attn.hook_pattern", pattern)
         z = ops.attend(pattern[..., low:], own_v)  # [active, query, head, d_head]
         if low:
             left = pattern[..., :low].swapaxes(0, 1).reshape(1, q.shape[2], -1, low)

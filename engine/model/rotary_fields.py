@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.model.config import Llama3Scaling
-from engine.model.config_file import Fields
+from engine.model.config_file import Fields, shown
 
 
 def rotary(fields: Fields, d_head: int, theta: str, part: str, whole: float) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def _scaling(fields: Fields, inner: Fields) -> Llama3Scaling | None:
         return stretched(inner.number("factor", above=0.0))
     if kind != "llama3":
         fields.fail(
-            f"rope_type: rotary positions of type {kind!r} are not supported; "
+            f"rope_type: rotary positions of type {shown(kind)} are not supported; "
             "default, linear and llama3 are"
         )
     low = inner.number("low_freq_factor", above=0.0)

@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.errors import FileError
+from engine.model.config_file import repeated, shown
 
 MAX_HEADER_BYTES = 100_000_000  # the limit of the reference implementation
 MAX_AXES = 16
+MAX_COUNT = 2**63 - 1  # what a size or an offset may be
 
 ITEM_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
@@ -94,9 +96,7 @@ def _json_object(file: Path, raw: bytes) -> dict[str, Any]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"{twice!r} appears twice")
+            raise ValueError(f"{shown(repeated(name for name, _ in pairs))} appears twice")
         return found
 
     def refuse(constant: str) -> Any:
@@ -126,13 +126,18 @@ def _tensors(file: Path, header: dict[str, Any], data_start: int) -> list[Tensor
         offsets: Any = entry.get("data_offsets")
         if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
             known = " ".join(ITEM_BYTES)
-            raise FileError(file, f"tensor {name!r}: unknown dtype {dtype!r}; known are {known}")
+            raise FileError(
+                file, f"tensor {name!r}: unknown dtype {shown(dtype)}; known are {known}"
+            )
         if not _counts(shape) or len(shape) > MAX_AXES:
             raise FileError(
-                file, f"tensor {name!r}: shape {shape!r} is not a list of up to {MAX_AXES} counts"
+                file,
+                f"tensor {name!r}: shape {shown(shape)} is not a list of up to {MAX_AXES} counts",
             )
         if not _counts(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
-            raise FileError(file, f"tensor {name!r}: data_offsets {offsets!r} is not [begin, end]")
+            raise FileError(
+                file, f"tensor {name!r}: data_offsets {shown(offsets)} is not [begin, end]"
+            )
         nbytes = math.prod(shape) * ITEM_BYTES[dtype]
         if nbytes != offsets[1] - offsets[0]:
             raise FileError(
@@ -146,7 +151,9 @@ def _tensors(file: Path, header: dict[str, Any], data_start: int) -> list[Tensor
 
 
 def _counts(value: Any) -> bool:
-    return isinstance(value, list) and all(type(item) is int and item >= 0 for item in value)
+    return isinstance(value, list) and all(
+        type(item) is int and 0 <= item <= MAX_COUNT for item in value
+    )
 
 
 def _check_extent(file: Path, tensors: list[TensorInfo], start: int, file_bytes: int) -> None:

@@ -17,6 +17,7 @@ from engine.model.resume import Patch, base_names, resume
 from engine.model.weights import Array, Ids
 
 if TYPE_CHECKING:
+    from engine.model.config import ModelConfig
     from engine.model.transformer import Pass, Transformer
 
 TOKENS = 8
@@ -66,11 +67,7 @@ class SelfCheck:
 def self_check(model: Transformer, watch: Callable[[], None] | None = None) -> SelfCheck:
     """Measure every identity on two random prompts of up to eight tokens."""
     view = model.under((), watch)
-    cfg = model.config
-    rng = np.random.default_rng(0)
-    n = min(TOKENS, cfg.n_ctx)
-    allowed = np.setdiff1d(np.arange(min(cfg.d_vocab, 50_000)), [cfg.mask_token or -1])
-    clean, corrupted = rng.choice(allowed, (2, n))  # [pos]
+    clean, corrupted = _prompts(model.config)  # [pos]
     run = view.forward(clean, names=(*tape_names(view), *_outputs(view)))
     other = view.forward(corrupted, names=base_names(view, ("hook_resid_pre",)))
     return SelfCheck((
@@ -80,6 +77,15 @@ def self_check(model: Transformer, watch: Callable[[], None] | None = None) -> S
         _resume(view, run, other),
         _slope(view, run, clean),
     ))  # fmt: skip
+
+
+def _prompts(cfg: ModelConfig) -> Ids:
+    """Two prompts of random tokens [2, pos], none of them the one that is masked."""
+    masked = [] if cfg.mask_token is None else [cfg.mask_token]
+    allowed = np.setdiff1d(np.arange(min(cfg.d_vocab, 50_000)), masked)
+    if not len(allowed):  # one token, which is masked: then it is
+        allowed = np.array(masked)
+    return np.random.default_rng(0).choice(allowed, (2, min(TOKENS, cfg.n_ctx)))
 
 
 def _outputs(model: Transformer) -> list[str]:

@@ -15,8 +15,12 @@ from typing import Literal
 import numpy as np
 
 from engine.errors import RunError
+from engine.model.config import ModelConfig
 from engine.model.protocol import Names, Tap
 from engine.model.weights import Array, Ids
+
+OVER_KEYS = ("hook_attn_scores", "hook_pattern")
+"""Activations [batch, head, query, key]; all others have rows [batch, pos] first."""
 
 
 class ActivationCache(Mapping[str, Array]):
@@ -70,7 +74,8 @@ class Intervention:
     """An activation changed while the model runs, as data: it can be stored, shown and replayed.
 
     name: a hook name. action: "zero" sets to 0, "scale" multiplies by `factor`. head and positions
-    None mean all of them. Each is linear in the activation, so its vjp is the same map.
+    None mean all of them; of scores and patterns, positions are those of the query. Each is linear
+    in the activation, so its vjp is the same map.
     """
 
     name: str
@@ -79,17 +84,53 @@ class Intervention:
     head: int | None = None
     positions: tuple[int, ...] | None = None
 
+    def check(self, hooks: Mapping[str, str], cfg: ModelConfig) -> None:
+        """RunError if a model with these hooks (name -> axes) has no such thing to change."""
+        axes = hooks.get(self.name, "").split()
+        heads = {"head": cfg.n_heads, "kv_head": cfg.n_key_value_heads}
+        n_heads = next((heads[axis] for axis in axes if axis in heads), 0)
+        outside = [at for at in self.positions or () if not 0 <= at < cfg.n_ctx]
+        why = ""
+        if not axes:
+            why = "there is no such hook"
+        elif self.action not in ("zero", "scale"):
+            why = f"{self.action!r} is neither zero nor scale"
+        elif self.head is not None and not n_heads:
+            why = f"{self.name} has no heads"
+        elif self.head is not None and not 0 <= self.head < n_heads:
+            why = f"head {self.head} is not in 0..{n_heads - 1}"
+        elif self.positions == ():
+            why = "it names no position"
+        elif outside:
+            why = f"position {outside[0]} is not in 0..{cfg.n_ctx - 1}"
+        elif self.name.endswith("hook_scale") and self._factor == 0.0:
+            why = "the stream is divided by a norm's scale, so it cannot be zero"
+        if why:
+            raise RunError(f"the intervention on {self.name}: {why}")
+
+    @property
+    def _factor(self) -> float:
+        return 0.0 if self.action == "zero" else self.factor
+
+    def meets(self, position: Ids) -> bool:
+        """Whether any of these rows stands where this changes something."""
+        return self.positions is None or bool(np.isin(position, self.positions).any())
+
     def apply(self, value: Array, position: Ids) -> Array:
-        """value [*rows, (head,) width], position [*rows] -> a changed copy; also its own vjp."""
-        factor = value.dtype.type(0.0 if self.action == "zero" else self.factor)
-        scale = np.ones(position.shape, value.dtype)  # [*rows]
-        scale[np.isin(position, self.positions) if self.positions is not None else ...] = factor
-        scale = scale.reshape(position.shape + (1,) * (value.ndim - position.ndim))
+        """A changed copy; also its own vjp.
+
+        value [*rows, (head,) width], position [*rows]; scores and patterns
+        [batch, head, query, key], position [batch, query]. A masked score (-inf) stays masked.
+        """
         value = value.copy()
-        if self.head is None:
-            value *= scale
-        else:
-            value[..., self.head, :] *= scale[..., 0]
+        rows = value.swapaxes(1, 2) if self.name.endswith(OVER_KEYS) else value
+        part = rows if self.head is None else rows[..., self.head, :]  # [*rows, ...]
+        scale = np.ones(position.shape, value.dtype)  # [*rows]
+        scale[np.isin(position, self.positions) if self.positions is not None else ...] = (
+            self._factor
+        )
+        scale = scale.reshape(position.shape + (1,) * (part.ndim - position.ndim))
+        np.multiply(part, scale, out=part, where=part != -np.inf)
         return value
 
 
@@ -107,6 +148,7 @@ class Taps:
     position: Ids = field(default_factory=lambda: np.zeros(0, np.int64))
     kept: dict[str, Array] = field(default_factory=dict)
     fired: dict[str, float] = field(default_factory=dict)
+    met: list[Intervention] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.changes = {entry.name for entry in self.interventions}
@@ -126,8 +168,10 @@ class Taps:
         if name in self.changes:
             value = self._intervene(name, value)
         if self.tap is not None:
-            replaced = self.tap(name, value)
-            if replaced is not None:
+            shown = value.view()
+            shown.flags.writeable = False  # an edit in place would reach other names, or none
+            replaced = self.tap(name, shown)
+            if replaced is not None and replaced is not shown:
                 value = _checked(name, value, replaced)
         if name in self.keep:
             self.kept[name] = value
@@ -138,17 +182,32 @@ class Taps:
         for entry in self.interventions:
             if entry.name == name:
                 value = entry.apply(value, self.position)
-        self.fired[name] = float(np.abs(value - before).max(initial=0.0))
+                if entry.meets(self.position):
+                    self.met.append(entry)
+        moved = value != before
+        self.fired[name] = float(np.abs(value[moved] - before[moved]).max(initial=0.0))
         return value
 
-    def finish(self) -> None:
-        """An intervention that touched nothing is an error, never silence."""
+    def finish(self, whole: bool = True) -> None:
+        """An intervention that touched nothing is an error, never silence.
+
+        whole: this pass saw the whole prompt, so that a position it did not meet is not to come.
+        """
         for entry in self.interventions:
             if entry.name not in self.fired:
-                raise RunError(f"the intervention on {entry.name} never fired: no such activation")
+                raise RunError(
+                    f"the intervention on {entry.name} never fired: this computation does not "
+                    "come by it"
+                )
+            if whole and entry not in self.met:
+                raise RunError(
+                    f"the intervention on {entry.name} meets none of the {self.position.shape[-1]} "
+                    f"positions of this prompt: {entry.positions}"
+                )
 
 
 def _checked(name: str, value: Array, replaced: Array) -> Array:
+    replaced = np.asarray(replaced)
     if replaced.shape != value.shape:
         raise RunError(f"{name} has shape {value.shape}; the replacement has {replaced.shape}")
     return np.asarray(replaced, dtype=value.dtype)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from engine.errors import FileError, RunError
 from engine.model.config import ModelConfig
-from engine.model.config_file import read_json
+from engine.model.config_file import read_json, repeated, shown
 
 Bos = Literal["auto", "yes", "no"]
 FILE_LIMIT = 200_000_000  # bytes; the largest tokenizer.json in use has 35 MB
@@ -232,15 +232,16 @@ def _vocabulary_file(file: Path) -> dict[str, int]:
     """A list of pieces, or an object piece -> id."""
     data, _ = read_json(file, FILE_LIMIT)
     if isinstance(data, list) and data and all(isinstance(piece, str) for piece in data):
-        if len(set(data)) < len(data):
-            twice = next(piece for piece in data if data.count(piece) > 1)
-            raise FileError(file, f"the piece {twice!r} appears twice")
+        if (twice := repeated(data)) is not None:
+            raise FileError(file, f"the piece {shown(twice)} appears twice")
         data = {piece: token for token, piece in enumerate(data)}
     if not isinstance(data, dict) or not data or not all(data):
         raise FileError(file, "is neither a list of pieces nor an object piece -> id")
     for piece, token in data.items():
         if type(token) is not int or token < 0:
-            raise FileError(file, f"the piece {piece!r} has the id {token!r}, which is no count")
+            raise FileError(
+                file, f"the piece {shown(piece)} has the id {shown(token)}, which is no count"
+            )
     if len(set(data.values())) < len(data):
         raise FileError(file, "two pieces have the same id")
     return data

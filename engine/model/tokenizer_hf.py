@@ -6,13 +6,15 @@ a window that has no model yet.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from engine.errors import FileError, RunError
-from engine.model.config_file import read_json
+from engine.model.config_file import read_json, shown
 from engine.model.tokenizer import FILE_LIMIT, SHOWN, Tokenizer
 
 BYTE = re.compile("<0x[0-9A-F]{2}>")  # how SentencePiece vocabularies name a bare byte
@@ -51,16 +53,18 @@ class HuggingFaceTokenizer(Tokenizer):
         return None if token in self.literal else token
 
     def _encode(self, text: str) -> list[int]:
-        return self._known(self.inner.encode(text, add_special_tokens=False), text)
+        return self._known(text, special=False)
 
     def _encode_as_the_file_says(self, text: str) -> list[int]:
-        ids = self._known(self.inner.encode(text, add_special_tokens=True), text)
+        ids = self._known(text, special=True)
         if self.adds_bos and self.bos_id is not None and ids[:1] != [self.bos_id]:
             return [self.bos_id, *ids]
         return ids
 
-    def _known(self, encoding: Any, text: str) -> list[int]:
+    def _known(self, text: str, special: bool) -> list[int]:
         """Toy tokenizers name an ordinary token as their "unknown": that would be a silent lie."""
+        with _library(self.folder / "tokenizer.json", "cannot read this text"):
+            encoding = self.inner.encode(text, add_special_tokens=special)
         if self.unknown is None:
             return encoding.ids
         for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
@@ -108,21 +112,62 @@ def _byte_of_character() -> dict[str, int]:
     return {chr(b): b for b in itself} | {chr(256 + i): b for i, b in enumerate(others)}
 
 
-def _marks(spec: Mapping[str, Any]) -> set[str]:
-    """Which ways of writing bytes and blanks a tokenizer.json uses: "ByteLevel", "▁"."""
-    found: set[str] = set()
-    waiting: list[Any] = [spec.get(key) for key in ("normalizer", "pre_tokenizer", "decoder")]
+def _nodes(spec: Mapping[str, Any], *keys: str) -> Iterator[Any]:
+    """Every object and value inside these parts of a tokenizer.json."""
+    waiting: list[Any] = [spec.get(key) for key in keys]
     while waiting:
         node = waiting.pop()
         if isinstance(node, list):
             waiting.extend(node)
-        elif isinstance(node, dict):
+            continue
+        if isinstance(node, dict):
             waiting.extend(node.values())
-            found |= {"ByteLevel"} if node.get("type") == "ByteLevel" else set()
-            found |= {"▁"} if node.get("type") == "Metaspace" else set()
-        elif node == "▁":
-            found.add("▁")
+        yield node
+
+
+def _marks(spec: Mapping[str, Any]) -> set[str]:
+    """Which ways of writing bytes and blanks a tokenizer.json uses: "ByteLevel", "▁"."""
+    found: set[str] = set()
+    for node in _nodes(spec, "normalizer", "pre_tokenizer", "decoder"):
+        kind = node.get("type") if isinstance(node, dict) else ""
+        found |= {"ByteLevel"} if kind == "ByteLevel" else set()
+        found |= {"▁"} if kind == "Metaspace" or node == "▁" else set()
     return found
+
+
+def _refuse_panics(file: Path, spec: Mapping[str, Any]) -> None:
+    """FileError for what the library would not refuse but fall over, in the worst case aborting."""
+    for node in _nodes(spec, "normalizer", "pre_tokenizer", "post_processor"):
+        kind = node.get("type") if isinstance(node, dict) else ""
+        if kind == "Precompiled" and not _is_charsmap(node.get("precompiled_charsmap")):
+            raise FileError(file, "its table of characters is cut off; fetch the file again")
+        if kind == "TemplateProcessing":
+            known = node.get("special_tokens") or ()
+            for piece in _nodes(node, "single", "pair"):
+                inner = piece.get("SpecialToken") if isinstance(piece, dict) else None
+                if isinstance(inner, dict) and inner.get("id") not in known:
+                    why = f"its template uses {shown(inner.get('id'))}, which it does not define"
+                    raise FileError(file, f"{why}; fetch the file again")
+
+
+def _is_charsmap(text: Any) -> bool:
+    """Four bytes of length (little-endian), a table of so many bytes, text (SentencePiece)."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        return False
+    return len(raw) > 4 and 4 <= int.from_bytes(raw[:4], "little") <= len(raw) - 4
+
+
+@contextmanager
+def _library(file: Path, what: str) -> Iterator[None]:
+    """What the library raises, its panics (which are no Exception) among it, as a FileError."""
+    try:
+        yield
+    except BaseException as error:  # the library knows no narrower type
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise FileError(file, f"{what} ({error}); fetch it again") from error
 
 
 def open_json(
@@ -133,6 +178,7 @@ def open_json(
     spec, raw = read_json(file, FILE_LIMIT)
     if not isinstance(spec, dict):
         raise FileError(file, "is not a JSON object; fetch the file again")
+    _refuse_panics(file, spec)
     inner = _library_tokenizer(file, raw.decode("utf-8-sig"))
     return HuggingFaceTokenizer(folder, d_vocab, inner, spec, _id_of(inner, bos), adds_bos)
 
@@ -157,12 +203,10 @@ def _id_of(inner: Any, bos: str | int | None) -> int | None:
 def _library_tokenizer(file: Path, text: str) -> Any:
     import tokenizers
 
-    try:
+    with _library(file, "is not a tokenizer file"):
         inner = tokenizers.Tokenizer.from_str(text)
         inner.no_truncation()
         inner.no_padding()
-    except Exception as error:  # the library knows no narrower type
-        raise FileError(file, f"is not a tokenizer file ({error}); fetch it again") from error
     return inner
 
 
@@ -184,10 +228,8 @@ def _byte_level_bpe(
         if not left or not right or left + right not in ids:
             raise FileError(file, f"line {number}, {line!r}, merges no two pieces into a third")
         merges.append((left, right))
-    try:
+    with _library(file, "does not fit vocab.json"):
         inner = Tokenizer(models.BPE(vocab=ids, merges=merges))
-    except Exception as error:  # the library knows no narrower type
-        raise FileError(file, f"does not fit vocab.json ({error})") from error
     prefix = settings.get("add_prefix_space") is True
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     inner.decoder = decoders.ByteLevel()

@@ -84,8 +84,7 @@ class Transformer:
         """This model with interventions in force; `watch` is called between activations."""
         known = self.hooks()
         for entry in interventions:
-            if entry.name not in known:
-                raise RunError(f"the intervention on {entry.name}: {self.name} has no such hook")
+            entry.check(known, self.config)
         return replace(self, interventions=tuple(interventions), watch=watch)
 
     def listen(self) -> None:
@@ -174,7 +173,7 @@ class Transformer:
             out = np.zeros((len(ids), 0, self.config.d_vocab_out), np.float32)
         else:
             out = self.unembed(x[:, -1:] if logits == "last" else x, taps)
-        taps.finish()
+        taps.finish(whole=past is None)
         ordered = {name: taps.kept[name] for name in self.hooks() if name in taps.kept}
         ordered |= taps.kept  # then the optional ones
         return Pass(ids, out, ActivationCache(ordered))
@@ -185,6 +184,7 @@ class Transformer:
         taps = self._taps(ids, tap, (), 0)
         for layer, _ in enumerate(self._blocks(ids, taps, None)):
             yield layer
+        taps.finish()
 
     def _taps(self, ids: Ids, tap: Tap | None, names: Names, start: int) -> Taps:
         keep = chooser(names, self.hooks(), optional_axes(self.config)) if names else frozenset()
@@ -238,9 +238,7 @@ class Transformer:
             k, v = _extended(past, layer, k, v)
         z = attention(q, k, v, mask.layer(layer), cfg.scale_of(layer), taps, f"{at}attn.")
         z = see(f"{at}attn.hook_z", z)  # [batch, pos, head, d_head]
-        if f"{at}attn.hook_result" in taps.keep:
-            see(f"{at}attn.hook_result", self.head_results(block, z))
-        attn_out = self.linear(z.reshape(*z.shape[:2], -1), block.W_O, block.b_O)
+        attn_out = self._attn_out(block, z, taps, f"{at}attn.")
         attn_out = see(f"{at}hook_attn_out", attn_out)  # [batch, pos, d_model]
         free = attn_out if taps.idle else None  # nobody keeps it: add in place
         if cfg.attn_only:
@@ -280,6 +278,8 @@ class Transformer:
             return x
         rms = self.config.is_rms(at)
         y, scale = (ops.rms_norm if rms else ops.layer_norm)(x, self.config.eps)
+        if not np.isfinite(scale).all():  # divided by infinity, what overflowed would read as zero
+            raise RunError(f"the stream that {at.rstrip('.')} reads overflows: it is not finite")
         if not taps.idle:
             seen = taps.see(f"{at}hook_scale", scale)
             if seen is not scale:  # a tap has put another scale in its place
@@ -314,6 +314,16 @@ class Transformer:
             v.reshape(*rows, n_kv, cfg.d_head),
         )
 
+    def _attn_out(self, block: Block, z: Array, taps: Taps, at: str) -> Array:
+        """z [batch, pos, head, d_head] -> [batch, pos, d_model]; by head only if that is asked."""
+        if f"{at}hook_result" in taps.keep:
+            made = self.head_results(block, z)  # [batch, pos, head, d_model]
+            seen = taps.see(f"{at}hook_result", made)
+            if seen is not made:  # a tap has put others in their place
+                total = seen.sum(axis=-2)  # [batch, pos, d_model]
+                return total if block.b_O is None else total + block.b_O
+        return self.linear(z.reshape(*z.shape[:-2], -1), block.W_O, block.b_O)
+
     def head_results(self, block: Block, z: Array) -> Array:
         """What each head writes, without b_O: z [..., head, d_head] -> [..., head, d_model]."""
         by_head = block.W_O.reshape(self.config.n_heads, self.config.d_head, -1)
@@ -346,11 +356,17 @@ class Transformer:
         taps = taps or Taps(watch=self.watch)
         return self.normalize(self.weights.ln_final, x, taps, "ln_final.")
 
-    def unembed(self, x: Array, taps: Taps | None = None) -> Array:
-        """Residual stream [..., d_model] -> logits [..., d_vocab_out], through the final norm."""
+    def unembed(self, x: Array, taps: Taps | None = None, columns: Ids | None = None) -> Array:
+        """Residual stream [..., d_model] -> logits [..., d_vocab_out], through the final norm.
+
+        columns: the only tokens whose logits are wanted.
+        """
         taps = taps or Taps(watch=self.watch)
+        W_U, b_U = self.weights.W_U, self.weights.b_U
+        if columns is not None:
+            W_U, b_U = W_U[:, columns], None if b_U is None else b_U[columns]
         y = taps.see("unembed.hook_in", self.final_norm(x, taps))  # [..., d_model]
-        return taps.see("unembed.hook_out", self.linear(y, self.weights.W_U, self.weights.b_U))
+        return taps.see("unembed.hook_out", self.linear(y, W_U, b_U))
 
 
 def _extended(past: Past, layer: int, k: Array, v: Array) -> tuple[Array, Array]:

@@ -86,7 +86,8 @@ class AttentionPatterns(Technique):
             model.listen()
             pattern[layer] = np.nan
         scores = {name: np.full(pattern.shape[:2], np.nan, np.float32) for name in _TARGETS}
-        places = {name: np.nonzero(target(ids)) for name, target in _TARGETS.items()}
+        targets = {name: target(ids) for name, target in _TARGETS.items()}  # [query, key]
+        asked = {name: int(target.any(axis=-1).sum()) for name, target in targets.items()}
 
         def result() -> AttentionPatternsResult:
             # Each layer is written once and as a whole, so the one large array is not copied.
@@ -98,10 +99,10 @@ class AttentionPatterns(Technique):
             if name.endswith("attn.hook_pattern"):
                 layer = int(name.split(".")[1])
                 pattern[layer] = value[0]
-                for key, (query, at) in places.items():
-                    if len(query):
-                        total = value[0][:, query, at].sum(axis=-1)  # [head]
-                        scores[key][layer] = total / len(np.unique(query))
+                for key, target in targets.items():
+                    if asked[key]:
+                        total = np.einsum("hqk,qk->h", value[0], target)  # [head]
+                        scores[key][layer] = total / asked[key]
 
         for layer in model.walk(ids, tap=keep):
             yield Update(layer + 1, cfg.n_layers, result)

@@ -227,6 +227,16 @@ def test_cache_writes_activations_without_the_batch_axis(out: Path, folder: str)
         assert set(run.cache) <= set(stored)
 
 
+def test_cache_writes_head_results_for_who_names_them(out: Path, folder: str) -> None:
+    name = "blocks.0.attn.hook_result"
+    asked = ["cache", "--model", folder, "--tokens", "1,2,3", "--names", name]
+    assert cli.main([*asked, "--out", str(out)]) == 0
+    with np.load(out) as file:
+        truth = open_model(folder).forward([1, 2, 3], names=[name]).cache[name][0]
+        assert set(file) == {"tokens", "logits", name}
+        assert np.array_equal(file[name], truth)
+
+
 def test_a_pattern_that_matches_no_hook_names_close_ones(
     out: Path, folder: str, capsys: Captured
 ) -> None:
@@ -363,3 +373,10 @@ def test_a_copied_folder_is_read_like_the_first(folder: str, tmp_path: Path, out
     copy = tmp_path / "a model"
     shutil.copytree(folder, copy)
     assert cli.main(["cache", "--model", str(copy), "--tokens", "1", "--out", str(out)]) == 0
+
+
+def test_a_mistyped_list_of_ids_is_refused_not_read_as_text(data, tmp_path, capsys) -> None:
+    folder = str(data / "families" / "gpt2-tied")
+    words = ["run", "LogitLens", "--model", folder, "--set", "prompt=[1, 2.5]"]
+    assert cli.main([*words, "--out", str(tmp_path / "out.npz")]) == 2
+    assert "prompt" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """A resumed run equals the full run, whatever is patched, in every kind of model."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from engine.errors import Cancelled, RunError
 from engine.model import Intervention, Patch, Transformer, base_names, open_model, resume
 from engine.model.resume import SITES
 
+resume_module = sys.modules["engine.model.resume"]  # `engine.model.resume` is the function
 FAMILIES = Path(__file__).parents[1] / "data" / "families"
 CASES = sorted(folder.name for folder in FAMILIES.iterdir() if (folder / "golden.npz").exists())
 
@@ -148,6 +150,23 @@ def test_an_intervention_changes_the_run_and_one_on_nothing_is_refused() -> None
     assert (model.forward(ids).logits == plain).all()
     with pytest.raises(RunError, match=r"blocks\.9\.attn\.hook_z"):
         model.under([Intervention("blocks.9.attn.hook_z")])
+
+
+def test_groups_count_every_row_of_a_model_that_reads_both_ways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resume_module, "GROUP_FLOPS", 1e5)
+    model = open_model(FAMILIES / "tl-bidirectional")
+    clean, corrupted = prompts(model)
+    name = "blocks.0.hook_resid_pre"
+    base = model.forward(corrupted, names=base_names(model, ["hook_resid_pre"]))
+    value = model.forward(clean, names=[name]).cache[name][0]
+    variants = [[Patch(name, np.array([at]), value[at : at + 1])] for at in range(len(clean))]
+    first, last = (
+        len(list(resume_module.resume_in_groups(model, base, variants, position=position)))
+        for position in (0, -1)
+    )
+    assert first == last > 1
 
 
 def test_a_patch_of_the_wrong_shape_is_refused_by_name() -> None:

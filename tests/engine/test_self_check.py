@@ -38,7 +38,9 @@ def test_every_family_passes(case: str) -> None:
         ("engine.model.resume_group.Group._spread", lambda *_: None, "patching|a resumed"),
         (
             "engine.model.transformer.Transformer.unembed",
-            lambda self, x, taps=None: self.linear(self.final_norm(x, taps), self.weights.W_U) + 1,
+            lambda self, x, taps, _columns=None: (
+                self.linear(self.final_norm(x, taps), self.weights.W_U) + 1
+            ),
             "direct logit attribution",
         ),
     ],
