@@ -29,6 +29,7 @@ __all__ = [
     "Technique",
     "Update",
     "array",
+    "bos_param",
     "describe",
     "field_values",
     "from_json",
@@ -92,6 +93,12 @@ def param(
         "live": live, "role": role, "advanced": advanced,
     }  # fmt: skip
     return field(default=default, metadata=about)
+
+
+def bos_param() -> Any:
+    """Whether a text prompt begins with the BOS token: the same question in every technique."""
+    help = "begin with the BOS token: as the tokenizer's file says, yes or no"
+    return param("auto", help, choices=("auto", "yes", "no"), role="bos")
 
 
 def array(axes: str, help: str) -> Any:

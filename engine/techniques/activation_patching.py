@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from engine.model.ops import log_softmax
 from engine.model.resume import Patch, base_names, resume_in_groups
-from engine.technique import RunError, SpecError, Technique, Update, array, param
+from engine.technique import RunError, SpecError, Technique, Update, array, bos_param, param
 
 Floats = npt.NDArray[np.floating]
 Ids = npt.NDArray[np.integer]
@@ -108,10 +108,7 @@ class ActivationPatching(Technique):
         -1, "where the answer is read: a position, negative from the end", low=-1e6, high=1e6,
         advanced=True,
     )  # fmt: skip
-    bos: str = param(
-        "auto", "begin with the BOS token: as the tokenizer's file says, yes or no",
-        choices=("auto", "yes", "no"), role="bos",
-    )  # fmt: skip
+    bos: str = bos_param()
 
     def steps(self, model: Any) -> Generator[Update, Self | None, None]:
         setting = _Setting.of(self, model)

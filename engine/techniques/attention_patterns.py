@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from engine.technique import RunError, Technique, Update, array, param
+from engine.technique import RunError, Technique, Update, array, bos_param, param
 
 Floats = npt.NDArray[np.floating]
 Ids = npt.NDArray[np.integer]
@@ -66,10 +66,7 @@ class AttentionPatterns(Technique):
     summary: ClassVar[str] = "Where every head looks, on this prompt"
 
     prompt: str | tuple[int, ...] = param((), "text, or exact token ids", role="clean")
-    bos: str = param(
-        "auto", "begin with the BOS token: as the tokenizer's file says, yes or no",
-        choices=("auto", "yes", "no"), role="bos",
-    )  # fmt: skip
+    bos: str = bos_param()
 
     def steps(self, model: Any) -> Generator[Update, Self | None, None]:
         cfg = model.config

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.model.ops import THIN_ROWS
-from engine.technique import RunError, Technique, Update, array, param
+from engine.technique import RunError, Technique, Update, array, bos_param, param
 
 Floats = npt.NDArray[np.floating]
 Ids = npt.NDArray[np.integer]
@@ -74,10 +74,7 @@ class LogitLens(Technique):
     summary: ClassVar[str] = "What each layer would predict at each position"
 
     prompt: str | tuple[int, ...] = param((), "text, or exact token ids", role="clean")
-    bos: str = param(
-        "auto", "begin with the BOS token: as the tokenizer's file says, yes or no",
-        choices=("auto", "yes", "no"), role="bos",
-    )  # fmt: skip
+    bos: str = bos_param()
     target: str | int | None = param(
         None, "token to track at every position; without one, the final prediction", role="answer"
     )
