@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtWidgets import QLabel, QPushButton, QToolButton, QWidget
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import QLabel, QPushButton, QStylePainter, QToolButton, QWidget
 
 from gui import theme
 
@@ -109,6 +110,22 @@ class Icon(QLabel):
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:
             self._dress()
+
+
+class Elided(QLabel):
+    """A label that ends in "…" where it has no room; its text stays whole."""
+
+    def __init__(self, text: str, role: str) -> None:
+        super().__init__(text)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setProperty("role", role)
+
+    def paintEvent(self, _: QPaintEvent) -> None:
+        painter = QStylePainter(self)
+        end = Qt.TextElideMode.ElideRight
+        shown = self.fontMetrics().elidedText(self.text(), end, self.width())
+        where = self.alignment()
+        painter.drawItemText(self.rect(), where, self.palette(), True, shown, self.foregroundRole())
 
 
 def label(text: str = "", role: str = "", parent: QWidget | None = None) -> QLabel:

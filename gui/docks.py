@@ -16,7 +16,8 @@ from gui import theme
 from gui.panel import Panel
 
 LAYOUT_VERSION = 1  # with the names of the docks in it: another set of panels is another layout
-SIDE, NARROW = 304, 264  # px
+SIDE, NARROW = 304, 232  # px
+TIGHT = 1200  # px: below this the sides give up some of their room
 _AREAS = {
     "left": Qt.DockWidgetArea.LeftDockWidgetArea,
     "right": Qt.DockWidgetArea.RightDockWidgetArea,
@@ -81,6 +82,7 @@ class DockHost(QWidget):
         super().__init__()
         self.setProperty("page", True)
         self.docks: dict[str, Dock] = {}
+        self._tight = False
         self._unshared = False  # Qt gives hidden docks no sizes: the shares wait for the first show
         self.outer, self.centre = _Host("outer"), _Host("centre")
         self.outer.setParent(self)
@@ -96,6 +98,10 @@ class DockHost(QWidget):
 
     def resizeEvent(self, _: object) -> None:
         self.outer.setGeometry(self.rect())
+        tight = self.width() < TIGHT * theme.zoom()
+        if self._tight and not tight and self.isVisible():  # Qt does not give it back by itself
+            QTimer.singleShot(0, self, self.share_out)
+        self._tight = tight
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -165,15 +171,17 @@ class DockHost(QWidget):
             by_place.setdefault(dock.panel.place, []).append(dock)
         wide, high = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         roomy = self.width() >= 1500
-        for place, width in (("left", SIDE), ("right", SIDE if roomy else NARROW)):
+        for place, width in (("left", SIDE), ("right", SIDE if roomy else 264)):
             if by_place.get(place):
                 self.outer.resizeDocks([by_place[place][0]], [round(width * theme.zoom())], wide)
         left = by_place.get("left", [])
-        self.outer.resizeDocks(left, [36, 64][: len(left)] or [], high)
+        low = self.height() < 760 * theme.zoom()
+        shares = [26, 74] if low else [40, 60]
+        self.outer.resizeDocks(left, shares[: len(left)], high)
         rows = [
             by_place[place][0] for place in ("centre-top", "centre-bottom") if by_place.get(place)
         ]
-        self.centre.resizeDocks(rows, [46, 54][: len(rows)], high)
+        self.centre.resizeDocks(rows, [48, 52][: len(rows)], high)
         bottoms = by_place.get("centre-bottom", [])[:2]
         self.centre.resizeDocks(bottoms, [54, 46][: len(bottoms)], wide)
 

@@ -36,7 +36,7 @@ class Editor(QPlainTextEdit):
             if lines > LINES
             else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
         )
-        margin = 2 * self.document().documentMargin() + 10
+        margin = 2 * self.document().documentMargin() + 4
         self.setFixedHeight(
             round(min(LINES, max(1, lines)) * self.fontMetrics().lineSpacing() + margin)
         )

@@ -10,7 +10,7 @@ from dataclasses import MISSING, Field
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QSize, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+ROOM = 40  # px that a choice takes beside its word, by the style sheet: padding and arrow
 _FAR = 2**31 - 1
 
 
@@ -52,6 +53,25 @@ class _Float(QDoubleSpinBox):
         self.setValue(min(max(self.value(), _or(self._low, -1e12)), _or(self._high, 1e12)))
 
 
+class Choice(QComboBox):
+    """As wide as what is chosen; its list as wide as the longest choice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.currentIndexChanged.connect(lambda _: self.updateGeometry())
+
+    def sizeHint(self) -> QSize:
+        text = self.fontMetrics().horizontalAdvance(self.currentText())
+        return QSize(text + ROOM, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(56, super().minimumSizeHint().height())
+
+    def showPopup(self) -> None:
+        self.view().setMinimumWidth(super().sizeHint().width())
+        super().showPopup()
+
+
 def _or(value: float | None, other: float) -> float:
     return other if value is None else value
 
@@ -67,7 +87,9 @@ class Entry(QWidget):
         self.hint = hint
         self.default = None if item.default is MISSING else item.default
         self.control, self._get, self._set = self._make(item, words)
-        label = QLabel(words.get(item.name, item.name.replace("_", " ").capitalize()))
+        self.caption = label = QLabel(
+            words.get(item.name, item.name.replace("_", " ").capitalize())
+        )
         label.setProperty("role", "caption")
         label.setBuddy(self.control)
         self.reason = QLabel()
@@ -93,7 +115,7 @@ class Entry(QWidget):
         about, hint = item.metadata, self.hint
         low, high, choices = about.get("low"), about.get("high"), about.get("choices")
         if choices:
-            box = QComboBox()
+            box = Choice()
             for choice in choices:
                 box.addItem(words.get(str(choice), str(choice)), choice)
             box.currentIndexChanged.connect(self.changed)
@@ -114,6 +136,12 @@ class Entry(QWidget):
         line.setPlaceholderText("" if hint is str else "none" if self.default is None else "")
         line.textEdited.connect(self.changed)
         return line, lambda: _read(line.text(), hint), lambda value: line.setText(_write(value))
+
+    def show_caption(self, on: bool) -> None:
+        """A choice among words can do without: the tooltip names the field then."""
+        self.caption.setVisible(on)
+        help_ = self.caption.toolTip()
+        self.control.setToolTip(help_ if on else f"{self.caption.text()}: {help_}")
 
     @property
     def value(self) -> Any:

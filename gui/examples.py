@@ -13,6 +13,7 @@ from gui.focus import PromptPair
 from resources import path
 
 REPEATED = 8  # tokens of the repeated sequence, at most
+SMALL, SAMPLE = 64, 6  # a vocabulary so small is shown by its first words
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,14 @@ def for_model(model: Any) -> list[Example]:
     if repeated is not None and _fits(model, repeated.pair):
         found.append(repeated)
     return found
+
+
+def hint(model: Any) -> str:
+    """What may be written: ids without a tokenizer, else the first words of a small vocabulary."""
+    size = model.config.d_vocab
+    if model.tokenizer is None:
+        return f"token ids, 0 to {size - 1:,}"
+    return f"such as {model.tokenizer.decode(range(min(SAMPLE, size)))}" if size <= SMALL else ""
 
 
 def _bundled(name: str) -> list[Example]:
@@ -78,7 +87,7 @@ def _repeated(model: Any) -> Example | None:
     texts = [_text(model, ids) for ids in (clean, corrupted)]
     prompts = texts if all(texts) else (clean, corrupted)
     pair = PromptPair(prompts[0] or clean, prompts[1] or corrupted, answers[0], answers[1])
-    return Example("Repeated random tokens", pair, "What followed the last token before?")
+    return Example("Repeated tokens", pair, "What followed the last token before?")
 
 
 def _text(model: Any, ids: tuple[int, ...]) -> str:

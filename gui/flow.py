@@ -15,6 +15,10 @@ class Flow(QLayout):
         self._entries: list[QLayoutItem] = []
         self.setContentsMargins(0, 0, 0, 0)
 
+    def set_gap(self, gap: int) -> None:
+        self._gap = gap
+        self.invalidate()
+
     def addItem(self, item: QLayoutItem) -> None:
         self._entries.append(item)
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QWidget
 
 from engine.errors import SpecError
 from engine.technique import Technique
-from gui.entry import Entry
+from gui.entry import Choice, Entry
 from gui.flow import Flow
 from gui.focus import PromptPair
 
@@ -55,6 +55,9 @@ class Form(QWidget):
                 if item.metadata.get("advanced"):
                     self._advanced.append(entry)
                 flow.addWidget(entry)
+        plain = [entry for entry in self.entries.values() if entry not in self._advanced]
+        self._words = plain if all(isinstance(entry.control, Choice) for entry in plain) else []
+        self._flow = flow
         self.unfold(False)
 
     def prompts_of(self, spec: Technique) -> dict[str, Any]:
@@ -69,6 +72,9 @@ class Form(QWidget):
         """Show the advanced fields too."""
         for entry in self._advanced:
             entry.setVisible(on)
+        for entry in self._words:  # choices alone speak for themselves: one row without captions
+            entry.show_caption(on)
+        self._flow.set_gap(8 if self._words and not on else 12)
         self.updateGeometry()
 
     def _changed(self) -> None:

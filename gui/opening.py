@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ class Opener(QObject):
         def load(watch: Watch, report: Report) -> Any:
             from engine.model import open_model
 
-            return open_model(opened.folder, watch=watch, report=report)
+            model = open_model(opened.folder, watch=watch, report=report)
+            _learn_words(model)
+            return model
 
         job = self._step(opened.folder, load, f"Opening {opened.name}")
         job.finished.connect(lambda model: self._loaded(replace(opened, model=model)))
@@ -106,3 +109,10 @@ class Opener(QObject):
         if folder in known:
             self.desk.drop_model(folder)
         self.refused.emit(error)
+
+
+def _learn_words(model: Any) -> None:
+    """Let the tokenizer build its tables here: 50,000 words would freeze the window."""
+    model.vocabulary()
+    with suppress(RunError):
+        model.token(" the")

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QMenu, QSizePolicy, QStackedLayout, QVBoxLayout, Q
 from engine import technique
 from engine.errors import FileError, RunError, SpecError
 from engine.technique import Technique
-from gui import exporting
+from gui import exporting, theme
 from gui.buttons import label
 from gui.focus import Desk, Focus
 from gui.form import Form
@@ -60,6 +60,8 @@ class Panel(QWidget):
         self.result: Any = None
         self.drawn: tuple[Technique | None, Any] = (None, None)  # spec and model of `result`
         self.run_shown: Any = None  # engine.session.Run of `result`, once it has ended
+        self._words: tuple[Any, dict[int, str]] = (None, {})  # a model and its texts so far
+        self._dressed: tuple[Any, float] = (None, 0.0)  # theme and zoom of what was drawn
         self.form = Form(technique.of(self.kind), self.words) if self.kind else None
         self.setObjectName(f"panel-{type(self).__module__.rpartition('.')[2]}")
         self.setAccessibleName(self.title)
@@ -104,7 +106,15 @@ class Panel(QWidget):
     def pieces(self, ids: Any) -> list[str]:
         """Display texts of token ids by the model of the drawn result; ids where it is not open."""
         model = self.drawn[1] or self.desk.model
-        return model.pieces(ids) if model is not None else [str(int(i)) for i in ids]
+        wanted = [int(i) for i in ids]
+        if model is None:
+            return [str(i) for i in wanted]
+        if self._words[0] is not model:
+            self._words = (model, {})
+        known = self._words[1]
+        new = list({i for i in wanted if i not in known})
+        known.update(zip(new, model.pieces(new), strict=True))
+        return [known[i] for i in wanted]
 
     def say(self, text: str, tone: str = "warn") -> None:
         """A line above the picture: "warn", "bad", "info" or "good". "" takes it away."""
@@ -167,13 +177,14 @@ class Panel(QWidget):
             model = model if same else None
         self.show_result(run.result, run.spec, model)
         self.run_shown = run
-        self.message.say(run.error, "warn")
+        self.message.say(_sentence(run.error), "warn")
 
     def show_result(self, result: Any, spec: Technique | None = None, model: Any = None) -> None:
         """Draw a result, its sentence, and let the other panels read it."""
         self.result = result
         self.drawn, self.run_shown = (spec, model), None
         self._stack.setCurrentWidget(self.canvas)
+        self._dressed = (theme.current(), theme.zoom())
         self.draw(result)
         self.look_at(self.desk.focus)
         text = self.sentence(result)
@@ -286,7 +297,7 @@ class Panel(QWidget):
         if isinstance(error, SpecError):
             self._refused(error)
         elif isinstance(error, RunError | FileError):
-            self.say(str(error), "warn")
+            self.say(_sentence(str(error)) if isinstance(error, RunError) else str(error), "warn")
         elif isinstance(error, MemoryError):
             self.say("Not enough memory for this run; a shorter prompt needs less.", "bad")
         else:
@@ -360,8 +371,16 @@ class Panel(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self.result is not None:
+        dress = (theme.current(), theme.zoom())
+        palette = event.type() == QEvent.Type.PaletteChange  # Qt sends many for one change
+        if palette and self.result is not None and dress != self._dressed:
+            self._dressed = dress
             self.draw(self.result)
+
+
+def _sentence(reason: str) -> str:
+    """An error's words as a line of their own."""
+    return reason[:1].upper() + reason[1:]
 
 
 def panels() -> list[type[Panel]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QSize, Qt, Signal
-from PySide6.QtGui import QFocusEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QCompleter, QLineEdit, QListView
 
 from engine.errors import RunError
@@ -50,7 +50,7 @@ class TokenField(QLineEdit):
         self.setAccessibleName(name)
         self.setProperty("mono", True)
         self.setMinimumWidth(64)
-        self.setPlaceholderText("model's own")
+        self.setPlaceholderText("auto")
         self.problem = ""
         self.chosen: str | int | None = None
         self._model: Any = None
@@ -132,9 +132,18 @@ class TokenField(QLineEdit):
             number = self._id(self.chosen)
             self.setToolTip(self.problem or f"token id {number}")
         else:
-            self.setToolTip("One token; without one, what the model itself says")
+            self.setToolTip("One token; auto: what the model itself says")
         if bool(self.property("invalid")) != bool(self.problem):
             theme.restyle(self, invalid=bool(self.problem))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter picks from an open list of completions; only without one does it mean Run."""
+        popup = self._completer.popup()
+        picks = popup is not None and popup.isVisible() and popup.currentIndex().isValid()
+        if picks and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(64, super().minimumSizeHint().height())

@@ -72,6 +72,7 @@ class Welcome(QWidget):
         self.thumbnails = Thumbnails(jobs, self._asking, self)
         self.thumbnails.made.connect(self._show_picture)
         self._scanned = False
+        self._dressed: theme.Theme | None = None  # what the tiles were drawn in
 
     def _left(self) -> QWidget:
         side = QWidget()
@@ -203,8 +204,10 @@ class Welcome(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         if not self._scanned:
-            self._scanned = True
+            self._scanned, self._dressed = True, theme.current()
             QTimer.singleShot(0, self, self.look_around)
+        else:
+            QTimer.singleShot(0, self, self._dress)  # the theme may have changed behind it
 
     def look_around(self) -> None:
         """List the models of this machine, then draw the tiles from the bundled one."""
@@ -244,8 +247,14 @@ class Welcome(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
-        if event.type() == QEvent.Type.PaletteChange and self._scanned:
-            QTimer.singleShot(0, self.thumbnails, self.thumbnails.draw)
+        if event.type() == QEvent.Type.PaletteChange and self._scanned and self.isVisible():
+            QTimer.singleShot(0, self, self._dress)
+
+    def _dress(self) -> None:
+        """The tiles in the present theme: once, however often Qt says that it changed."""
+        if self._dressed != theme.current():
+            self._dressed = theme.current()
+            self.thumbnails.draw()
 
 
 def _step(number: int, title: str, words: str) -> QWidget:

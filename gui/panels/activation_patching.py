@@ -18,12 +18,7 @@ from gui.focus import Focus
 from gui.panel import Panel
 from gui.plots import HeatMap, Key, Legend, figure, token_text
 
-UNITS = {
-    "recovery": "share of the logit difference recovered",
-    "logit_diff": "logit difference, nats",
-    "probability": "probability of the answer",
-    "kl": "KL divergence, nats",
-}
+UNITS = {"recovery": "recovered", "logit_diff": "nats", "probability": "P", "kl": "nats"}
 
 
 class ActivationPatchingPanel(Panel):
@@ -80,6 +75,7 @@ class ActivationPatchingPanel(Panel):
             scale="probability" if probability else "diverging",
             limits=self._limits(result, spec),
             axis_title="layer",
+            unit=UNITS[spec.metric],
             bar=True,
             tokens="none" if by_head else "cols",
         )
@@ -128,6 +124,8 @@ class ActivationPatchingPanel(Panel):
         if not steps:
             return f"No single place brings back half; most at layer {layer}, {value}."
         path = [f"{self._place(result, at)} from layer {row}" for row, at in steps]
+        if len(path) > 3:
+            path = [path[0], f"through {len(path) - 2} other places", path[-1]]
         return f"What decides the answer is carried by {', then '.join(path)}."
 
     def _place(self, result: ActivationPatchingResult, at: int) -> str:

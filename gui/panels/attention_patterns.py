@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from engine.techniques.attention_patterns import AttentionPatternsResult, strongest
-from gui.buttons import label
+from gui.buttons import Elided
 from gui.focus import Focus
 from gui.panel import Panel
-from gui.plots import Gallery, HeatMap, Key, Legend, figure, token_text
+from gui.plots import Gallery, HeatMap, Key, Legend, Pair, figure, token_text
 
 CLEAR = 0.4  # ARENA's threshold on stripe scores
-GAP = 16  # px
 ROLES = (
     ("previous_token", "P", 4, "previous token"),
     ("duplicate_token", "D", 1, "duplicate token"),
     ("induction", "I", 0, "induction"),
     ("first_token", "F", 6, "first token"),
 )
-
-
-class Pair(QWidget):
-    """The gallery and the chosen head, side by side or stacked: whichever shows the head larger."""
-
-    def __init__(self, first: QWidget, second: QWidget) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-        self.aspect = 1.0  # width of the gallery over its height
-        for widget in (first, second):
-            widget.setParent(self)
-        self.setMinimumSize(240, 140)
-
-    def set_aspect(self, aspect: float) -> None:
-        if aspect != self.aspect:
-            self.aspect = aspect
-            self._arrange()
-
-    def resizeEvent(self, _: QResizeEvent) -> None:
-        self._arrange()
-
-    def _arrange(self) -> None:
-        w, h = self.width(), self.height()
-        wide = round(min(max(h * self.aspect, 0.4 * w), 0.6 * w))
-        high = round(min(max(w / self.aspect, 0.3 * h), 0.6 * h))
-        if min(w - wide, h) >= min(w, h - high):
-            self.first.setGeometry(0, 0, wide - GAP, h)
-            self.second.setGeometry(wide, 0, w - wide, h)
-        else:
-            self.first.setGeometry(0, 0, w, high - GAP)
-            self.second.setGeometry(0, high, w, h - high)
 
 
 class AttentionPatternsPanel(Panel):
@@ -70,21 +37,12 @@ class AttentionPatternsPanel(Panel):
         page = QWidget()
         self.gallery = Gallery()
         self.large = HeatMap(name="attention of the chosen head", origin="top", square=True)
-        self.caption = label("Click a head to read its pattern.", "muted")
-        self.caption.setWordWrap(True)
-        side = QWidget()
-        column = QVBoxLayout(side)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.caption)
-        column.addWidget(self.large, 1)
-        self.pair = Pair(self.gallery, side)
+        self.caption = Elided("Click a head to read its pattern.", "small")
         self.legend = Legend()
+        self.pair = Pair(self.gallery, self.large, self.caption, self.legend)
         box = QVBoxLayout(page)
-        box.setContentsMargins(16, 8, 16, 4)
-        box.setSpacing(4)
-        box.addWidget(self.pair, 1)
-        box.addWidget(self.legend)
+        box.setContentsMargins(16, 4, 16, 4)
+        box.addWidget(self.pair)
         self.gallery.clicked.connect(self._head_clicked)
         self.large.clicked.connect(self._cell_clicked)
         self.large.hovered.connect(self._hovered)
@@ -92,8 +50,6 @@ class AttentionPatternsPanel(Panel):
 
     def draw(self, result: AttentionPatternsResult) -> None:
         self.gallery.set_patterns(result.pattern)
-        n_layers, n_heads = result.pattern.shape[:2]
-        self.pair.set_aspect(n_heads / n_layers)
         badges = {}
         for field, letter, colour, _name in reversed(ROLES):
             for layer, head, _score in strongest(getattr(result, field), 10**6, CLEAR):
@@ -104,17 +60,18 @@ class AttentionPatternsPanel(Panel):
                 for _f, letter, colour, name in ROLES if letter in used]  # fmt: skip
         self.legend.set_keys([Key("ramp", "attention"), *keys])
         self._draw_large(self.desk.focus)
+        self.pair.arrange()
 
     def sentence(self, result: AttentionPatternsResult) -> str:
         said = []
         for field, _letter, _colour, name in ROLES:
-            best = strongest(getattr(result, field), 1)
+            best = strongest(getattr(result, field), 1, CLEAR)
             if best:
                 layer, head, score = best[0]
                 said.append(f"{name} {layer}.{head} ({figure(score, 2)})")
         if not said:
-            return ""
-        return f"Strongest on this prompt: {', '.join(said)}. One prompt is no proof of a role."
+            return f"No head scores {figure(CLEAR, 1)} or more for a known role on this prompt."
+        return f"Clearest here: {', '.join(said)}. One prompt is no proof of a role."
 
     def look_at(self, focus: Focus) -> None:
         if self.result is not None:

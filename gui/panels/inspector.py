@@ -25,6 +25,7 @@ SCORES = {
     "current_token": ("Current token", "mean attention to the own position"),
     "first_token": ("First token (BOS)", "mean attention to position 0"),
 }
+CLICK = "Click a cell, a head, a token or a component; what is known of it is shown here."
 PATTERNS, LENS = "AttentionPatterns", "LogitLens"
 
 
@@ -119,6 +120,8 @@ class InspectorPanel(Panel):
         head = focus.layer is not None and focus.head is not None
         self._show_head(focus if head else None)
         at = focus.position if focus.position is not None else focus.query
+        if focus == Focus() and len(self._ids()):
+            at = len(self._ids()) - 1  # where the other panels look, too, until one clicks
         self._show_lens(focus, at)
         self.facts.setText("" if head else self._facts(focus))
         self.facts.setVisible(bool(self.facts.text()))
@@ -140,13 +143,12 @@ class InspectorPanel(Panel):
 
     def _under(self, focus: Focus, at: int | None) -> str:
         if focus == Focus():
-            return (
-                "Click a cell, a head, a token or a component; what is known of it is shown here."
-            )
+            return CLICK
         parts = []
-        if focus.head is not None and focus.query is not None:
+        n = len(self._ids())
+        if focus.head is not None and focus.query is not None and focus.query < n:
             parts.append(f"query {focus.query} “{self._word(focus.query)}”")
-            if focus.key is not None:
+            if focus.key is not None and focus.key < n:
                 parts.append(f"key {focus.key} “{self._word(focus.key)}”")
         elif at is not None:
             ids = self._ids()

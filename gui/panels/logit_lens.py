@@ -13,6 +13,12 @@ from gui.focus import Focus
 from gui.panel import Panel
 from gui.plots import HeatMap, Key, LayerCurve, Legend, Line, figure, token_text
 
+KEYS = {
+    "border": Key("border", "from here the final answer stays"),
+    "thin": Key("thin", "it settles only in the last layer"),
+    "corner": Key("corner", "it leads here first"),
+}
+
 
 class LogitLensPanel(Panel):
     """Rows are layers, columns positions; gold marks where the final answer is found."""
@@ -34,13 +40,7 @@ class LogitLensPanel(Panel):
         self.map = HeatMap(name="logit lens")
         self.curve = LayerCurve(name="probability by layer")
         self.curve.follow(self.map)
-        self.legend = Legend(
-            [
-                Key("ramp", "probability"),
-                Key("border", "from here the final answer stays"),
-                Key("corner", "it leads here first"),
-            ]
-        )
+        self.legend = Legend([Key("ramp", "probability"), KEYS["border"]])
         grid = QGridLayout(page)
         grid.setContentsMargins(16, 8, 16, 4)
         grid.setHorizontalSpacing(8)
@@ -79,11 +79,19 @@ class LogitLensPanel(Panel):
             col_sublabels=[str(at) for at in range(n_pos)],
             text=text,
             text_size_by=shown if self.sized.isChecked() else None,
-            borders=_at(stays, n_layers),
+            borders=_at(np.where(stays < n_layers - 1, stays, -1), n_layers),
+            thin=_at(np.where(stays == n_layers - 1, stays, -1), n_layers),
             corners=_at(np.where(appears < stays, appears, -1), n_layers),
             axis_title="layer",
             tokens="cols",
         )
+        seen = {
+            "border": (stays >= 0) & (stays < n_layers - 1),
+            "thin": stays == n_layers - 1,
+            "corner": (appears >= 0) & (appears < stays),
+        }
+        keys = [KEYS[kind] for kind, where in seen.items() if where.any()]
+        self.legend.set_keys([Key("ramp", "probability"), *keys])
         self._draw_curve(result)
 
     def _draw_curve(self, result: LogitLensResult) -> None:
@@ -107,7 +115,10 @@ class LogitLensPanel(Panel):
         word = token_text(self.pieces([final])[0])
         chance = figure(float(result.top_probabilities[-1, at, 0]), 2)
         place = _row_name(int(stays[at]))
-        said = f"At position {at} the final answer {word} (P {chance}) leads from {place} on"
+        if stays[at] == len(result.top_ids) - 1:
+            said = f"At position {at} the final answer {word} (P {chance}) settles only in {place}"
+        else:
+            said = f"At position {at} the final answer {word} (P {chance}) leads from {place} on"
         if 0 <= appears[at] < stays[at]:
             said += f", after a first lead at {_row_name(int(appears[at]))}"
         if int(result.target_ids[at]) != final:

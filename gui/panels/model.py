@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QEvent, QModelIndex, Qt
+from PySide6.QtCore import QEvent, QModelIndex, QSize, Qt
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
@@ -19,10 +19,11 @@ from PySide6.QtWidgets import (
 )
 
 from gui import library, memory, theme
-from gui.buttons import Button, Icon, label
+from gui.buttons import Button, Elided, Icon, label
 from gui.focus import Focus, Opened
 from gui.panel import Panel
 
+LEAST_HEIGHT = 128  # px
 NAME = Qt.ItemDataRole.UserRole
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 ORIGINS = {"bundled": "Bundled", "recent": "Recent", "cached": "In the Hugging Face cache"}
@@ -65,7 +66,7 @@ class ModelPanel(Panel):
         self._shown: Any = None
         body = QWidget()
         box = QVBoxLayout(body)
-        box.setContentsMargins(16, 14, 8, 8)
+        box.setContentsMargins(16, 8, 8, 8)
         box.setSpacing(4)
         for widget in (self.choice, self.name, self.about):
             box.addWidget(widget)
@@ -79,6 +80,10 @@ class ModelPanel(Panel):
         self.desk.models_changed.connect(self.show_models)
         self.show_models()
         return body
+
+    def minimumSizeHint(self) -> QSize:
+        """Name, facts and badge: where the window is low the tree gives way to the prompts."""
+        return QSize(super().minimumSizeHint().width(), LEAST_HEIGHT)
 
     def show_models(self) -> None:
         """Names, facts, badge and tree of the active model."""
@@ -230,7 +235,7 @@ class Badge(QFrame):
         super().__init__()
         self.sign = Icon("info")
         self.word = label("", "value")
-        self.rest = label("", "small")
+        self.rest = Elided("", "small")
         self.rest.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         row = QHBoxLayout(self)
         row.setContentsMargins(8, 5, 8, 5)

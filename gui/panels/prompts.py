@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
-    QGridLayout,
+    QHBoxLayout,
     QScrollArea,
     QSizePolicy,
     QVBoxLayout,
@@ -28,7 +28,7 @@ from gui.token_field import TokenField
 
 PAUSE_MS = 150  # typing rests this long before it is read
 OWN = "Your own"
-BOS_WIDTH = 88  # px
+BOS_WIDTH = 96  # px
 
 
 class PromptsPanel(Panel):
@@ -45,18 +45,19 @@ class PromptsPanel(Panel):
         self.example.activated.connect(self._choose)
         self.bos = QComboBox()
         self.bos.setAccessibleName("BOS token")
-        self.bos.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        for value, words in (("auto", "auto"), ("yes", "yes"), ("no", "no")):
-            self.bos.addItem(words, value)
+        for value in ("auto", "yes", "no"):
+            self.bos.addItem(f"BOS {value}", value)
         self.bos.setToolTip("Begin with the BOS token: as the tokenizer's file says, yes, or no")
         self.bos.activated.connect(self._soon)
+        self.example.setMinimumWidth(64)
         self.example.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.clean, self.corrupted = Editor("Clean prompt"), Editor("Corrupted prompt")
-        self.strip = TokenStrip(most_lines=4)
+        self.strip = TokenStrip(most_lines=3)
         self.strip.clicked.connect(lambda at: self.desk.turn(position=at, query=at))
         self.summary = label("", "small")
         self.summary.setWordWrap(True)
         self.where = label("", "small")
+        self.where.hide()
         self.answer, self.wrong = TokenField("Answer"), TokenField("Wrong answer")
         self.said = label("", "small")
         self.said.setWordWrap(True)
@@ -82,27 +83,34 @@ class PromptsPanel(Panel):
     def _arranged(self) -> QWidget:
         inside = QWidget()
         box = QVBoxLayout(inside)
-        box.setContentsMargins(16, 12, 16, 12)
-        box.setSpacing(6)
-        box.addWidget(self.example)
+        box.setContentsMargins(16, 8, 16, 8)
+        box.setSpacing(4)
+        top = QHBoxLayout()
+        top.setSpacing(8)
+        top.addWidget(self.example, 1)
+        top.addWidget(self.bos)
+        self.bos.setFixedWidth(round(BOS_WIDTH * theme.zoom()))
+        box.addLayout(top)
         for words, edit in (("Clean", self.clean), ("Corrupted", self.corrupted)):
             caption = label(words, "caption")
             caption.setBuddy(edit)
             box.addWidget(caption)
             box.addWidget(edit)
-        grid = QGridLayout()
-        grid.setVerticalSpacing(4)
-        grid.setHorizontalSpacing(8)
-        fields = (("Answer", self.answer, 5), ("Wrong", self.wrong, 5), ("BOS", self.bos, 0))
-        for column, (words, field, stretch) in enumerate(fields):
-            grid.addWidget(label(words, "caption"), 0, column)
-            grid.addWidget(field, 1, column)
-            grid.setColumnStretch(column, stretch)
-        grid.setColumnMinimumWidth(2, round(BOS_WIDTH * theme.zoom()))
-        box.addLayout(grid)
+        box.addSpacing(2)
+        box.addWidget(self.summary)
+        box.addWidget(self.strip)
+        box.addSpacing(4)
+        answers = QHBoxLayout()
+        answers.setSpacing(6)
+        for words, field in (("Answer", self.answer), ("Wrong", self.wrong)):
+            caption = label(words, "caption")
+            caption.setBuddy(field)
+            answers.addWidget(caption)
+            answers.addWidget(field, 1)
+        box.addLayout(answers)
         self.difference.setToolTip("Logit of the answer minus that of the wrong one, at the end")
         self.difference.hide()
-        for widget in (self.difference, self.said, self.summary, self.strip, self.where):
+        for widget in (self.difference, self.said, self.where):
             box.addWidget(widget)
         box.addStretch(1)
         area = QScrollArea()
@@ -110,6 +118,7 @@ class PromptsPanel(Panel):
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
+        area.setFocusProxy(self.clean)  # "Go to Prompts" is where one writes
         return area
 
     # from the desk
@@ -125,6 +134,9 @@ class PromptsPanel(Panel):
         pieces = model.vocabulary() if model is not None else []
         for field in (self.answer, self.wrong):
             field.set_model(model, pieces)
+        hint = examples.hint(model) if model is not None else ""
+        self.clean.setPlaceholderText(hint)
+        self.corrupted.setPlaceholderText(hint)
         if model is None:
             self.read()
         elif self.examples and not self._readable(model, self.desk.prompts):
@@ -171,8 +183,9 @@ class PromptsPanel(Panel):
         at = focus.position if focus.position is not None else focus.query
         self.strip.set_focus(at)
         model, ids = self.desk.model, self.ids[0]
-        if model is None or at is None or not 0 <= at < len(ids):
-            self.where.setText("")
+        known = model is not None and at is not None and 0 <= at < len(ids)
+        self.where.setVisible(known)
+        if model is None or at is None or not known:
             return
         word = token_text(model.pieces([ids[at]])[0])
         self.where.setText(f"Focus {word}, position {at}, token id {ids[at]}")
@@ -218,8 +231,8 @@ class PromptsPanel(Panel):
         except RunError as error:
             self.strip.set_tokens([], None)
             self.ids = ((), ())
-            self.summary.setText(str(error))
-            theme.restyle(self.summary, tone="bad")
+            self.summary.setText(str(error) if pair.clean else "The tokens will be here.")
+            theme.restyle(self.summary, tone="bad" if pair.clean else "")
             self.desk.set_prompts(pair)
             return
         self.ids = (clean, corrupted if corrupted is not None else ())
@@ -233,7 +246,9 @@ class PromptsPanel(Panel):
         uneven = corrupted is not None and len(corrupted) != len(clean)
         text = self.strip.summary() if others is not None else f"{len(clean)} tokens"
         self.summary.setText(problems[0] if problems else text)
-        theme.restyle(self.summary, tone="bad" if problems else "warn" if uneven else "")
+        same = corrupted is not None and pieces == others
+        tone = "bad" if problems else "warn" if uneven or same else ""
+        theme.restyle(self.summary, tone=tone)
         self.look_at(self.desk.focus)
         self.desk.set_prompts(pair)
         if not problems:

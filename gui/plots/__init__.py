@@ -9,6 +9,7 @@ from gui.plots.gallery import Gallery
 from gui.plots.grid import Grid
 from gui.plots.heat_map import HeatMap
 from gui.plots.legend import Key, Legend
+from gui.plots.pair import Pair
 from gui.plots.shades import figure
 from gui.plots.token_strip import TokenStrip
 from gui.plots.tokens import token_parts, token_text
@@ -23,6 +24,7 @@ __all__ = [
     "LayerCurve",
     "Legend",
     "Line",
+    "Pair",
     "Pyramid",
     "Score",
     "ScoreList",

@@ -10,6 +10,7 @@ from gui.plots.grid import Grid
 from gui.plots.tokens import TokenPen, token_pen
 
 TURNED = 84  # px, the longest turned label
+FEW = 0.15  # share of the labels that may be cut short rather than turn them all
 GAP = 6  # px between cells and labels
 
 
@@ -42,15 +43,16 @@ class RowLabels:
 
     def paint(self, painter: QPainter, grid: Grid, left: int, focus: int | None) -> None:
         now = theme.current()
-        step = every(grid.cell.height(), self.pen.height)
-        for row, text in enumerate(self.texts[: grid.rows]):
-            lit = row == focus
-            near = focus is not None and step > 1 and abs(row - focus) < step
-            if not lit and (row % step or near):
+        step = every(grid.rect.height() / grid.rows, self.pen.height)
+        wanted = {*range(0, grid.rows, step)} | ({focus} if focus is not None else set())
+        for row in sorted(wanted):
+            text, lit = self.texts[row], row == focus
+            if not lit and focus is not None and step > 1 and abs(row - focus) < step:
                 continue
             box = QRectF(grid.row_rect(row))
             box.setRight(box.left() - GAP)
             box.setLeft(left)
+            box.moveTop(max(box.top(), (self.pen.height - box.height()) / 2 - 2))
             pen = self.strong if lit else self.pen
             pen.draw(painter, box, text, now.color("accent" if lit else "muted"), align=1)
 
@@ -68,11 +70,16 @@ class ColLabels:
         self.strong = token_pen(11, 500 if tokens else 600, mono=tokens)
         self.sub = token_pen(11)
         self.role = token_pen(11, 600)
-        self.widest = max((self.pen.width(t) for t in self.texts), default=0)
+        widths = sorted(self.pen.width(t) for t in self.texts)
+        self.widest = widths[-1] if widths else 0
+        self.usual = widths[int((1 - FEW) * (len(widths) - 1))] if widths else 0
 
     def turned(self, cell: float) -> bool:
-        """Tokens that do not fit their cell stand upright; numbers are thinned out instead."""
-        return self.tokens and self.widest + 4 > cell
+        """Tokens that do not fit their cell stand upright; numbers are thinned out instead.
+
+        A few long ones are cut short instead, where the others can be read without tilting heads.
+        """
+        return self.tokens and self.usual + 4 > cell
 
     def head(self, cell: float) -> float:
         """Pixels of the upper line."""
@@ -84,17 +91,20 @@ class ColLabels:
     def paint(self, painter: QPainter, grid: Grid, focus: int | None, top: int) -> None:
         """`top` is where the labels begin, at least the grid's lower edge."""
         now = theme.current()
-        cell = grid.cell.width()
+        cell = grid.rect.width() / grid.cols  # the smallest one may have no pixel at all
         turned, head = self.turned(cell), self.head(cell)
         number = max((self.sub.width(s) for s in self.subs if s.isdigit()), default=0)
         need = self.pen.height - 3 if turned else 0 if self.tokens else self.widest + 6
         step, sub_step = every(cell, need), every(cell, number + 4)
-        for col, text in enumerate(self.texts[: grid.cols]):
-            lit = col == focus
+        roles = {i for i, sub in enumerate(self.subs[: grid.cols]) if not sub.isdigit()}
+        wanted = {*range(0, grid.cols, step), *range(0, grid.cols, sub_step), *roles}
+        wanted |= {focus} if focus is not None else set()
+        for col in sorted(wanted):
+            text, lit = self.texts[col], col == focus
             box = QRectF(grid.col_rect(col))
             box.setTop(top + GAP)
             box.setHeight(head)
-            role = col < len(self.subs) and not self.subs[col].isdigit()
+            role = col in roles
             near = focus is not None and step > 1 and abs(col - focus) < step
             if lit or (col % step == 0 and not near):
                 shade = "accent" if lit else "text" if self.tokens else "muted"
@@ -102,9 +112,13 @@ class ColLabels:
                 self._name(painter, box, text, pen, turned, now.color(shade))
             near = focus is not None and sub_step > 1 and abs(col - focus) < sub_step
             if col < len(self.subs) and (lit or role or (col % sub_step == 0 and not near)):
-                line = QRectF(box.left() - 8, top + GAP + head + 2, box.width() + 16, 0)
-                line.setHeight(self.sub.height)
                 pen = self.role if role else self.sub
+                wide = max(box.width() + 16, pen.width(self.subs[col]) + 2)
+                line = QRectF(0, top + GAP + head + 2, wide, self.sub.height)
+                most = (
+                    grid.rect.right() + 2 - pen.width(self.subs[col]) / 2
+                )  # not cut off at the end
+                line.moveLeft(min(box.center().x(), most) - wide / 2)
                 pen.draw(painter, line, self.subs[col], now.color("accent" if lit else "muted"))
 
     def _name(

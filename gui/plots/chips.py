@@ -16,9 +16,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QToolTip, QWidget
 
 from gui import theme
-from gui.plots.tokens import token_pen, token_text
+from gui.plots.tokens import TokenPen, token_pen, token_text
 
-CHIP, GAP, ROLE, BETWEEN = 23, 4, 15, 8  # px: chip height, between chips, role line, between lines
+CHIP, GAP, ROLE, BETWEEN = 21, 4, 14, 6  # px: chip height, between chips, role line, between lines
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,7 @@ class Chips(QWidget):
         self.focus: int | None = None
         self.hover: int | None = None
         self._places: list[tuple[QRect, bool]] = []  # clean chip of each column; role line above?
+        self._known: dict[tuple[int, TokenPen], tuple[list[tuple[QRect, bool]], int]] = {}
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("tokens")
@@ -87,9 +88,21 @@ class Chips(QWidget):
         return height
 
     def arrange(self, width: int) -> tuple[list[tuple[QRect, bool]], int]:
-        """(clean chip of each column and whether a role line is above it, height of all)."""
+        """(clean chip of each column and whether a role line is above it, height of all).
+
+        A layout asks for the same few widths again and again, so these are remembered.
+        """
         self._pen = token_pen(11, mono=True)
         self._strong = token_pen(11, 500, mono=True)
+        if (width, self._pen) not in self._known:
+            self._known[width, self._pen] = self._arrange(width)
+        return self._known[width, self._pen]
+
+    def forget(self) -> None:
+        """Other tokens: arrange them anew."""
+        self._known.clear()
+
+    def _arrange(self, width: int) -> tuple[list[tuple[QRect, bool]], int]:
         pair = 2 if self.corrupted is not None else 1
         places: list[tuple[QRect, bool]] = []
         lines: list[list[tuple[int, int]]] = [[]]  # [(column, width)]
@@ -128,6 +141,10 @@ class Chips(QWidget):
                     box.bottom() + CHIP + 4 >= event.rect().top()
                 ):
                     self._paint_column(painter, index, box)
+            if self.hasFocus() and self.focus is None:
+                painter.setPen(QPen(theme.current().color("accent"), 1))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 4, 4)
         finally:
             painter.end()
 
@@ -257,4 +274,7 @@ class Chips(QWidget):
         self.choose(min(max(start + step, 0), len(self.clean) - 1))
 
     def focusInEvent(self, event: QFocusEvent) -> None:
+        self.update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
         self.update()

@@ -12,8 +12,10 @@ from gui.plots.tokens import token_pen
 BAR = 64  # px that the bar and its labels take
 
 
-def paint_bar(painter: QPainter, box: QRect, end: int, scale: Scale, limits: Limits) -> None:
-    """At the right of `box` and as high; its labels may reach to x = `end`."""
+def paint_bar(
+    painter: QPainter, box: QRect, end: int, scale: Scale, limits: Limits, unit: str = ""
+) -> None:
+    """At the right of `box` and as high, its unit below; its labels may reach to x = `end`."""
     now = theme.current()
     bar = QRect(box.right() + 15, box.top(), 10, box.height())
     fill = QLinearGradient(QPointF(bar.bottomLeft()), QPointF(bar.topLeft()))
@@ -30,6 +32,9 @@ def paint_bar(painter: QPainter, box: QRect, end: int, scale: Scale, limits: Lim
     if np.allclose([low * 10, high * 10], np.rint([low * 10, high * 10])):
         places = max(1, places - 1)
     pen = token_pen(11)
+    if unit:
+        below = QRectF(box.right() + 4, bar.bottom() + 8, end - box.right() - 4, pen.height)
+        pen.draw(painter, below, unit, now.color("muted"), align=1)
     for share in shares:
         value = low + (high - low) * share
         label = shades.figure(value, places, sign=signed) if value else "0"

@@ -142,7 +142,7 @@ class LayerCurve(Canvas):
         now, box = theme.current(), grid.rect
         pen = token_pen(11)
         low, high = self.limits
-        marks = ticks(low, high, 4 if box.width() >= 90 else 2)
+        marks = ticks(low, high, min(max(int(box.width() / (pen.width(".00") + 5)), 1), 4))
         places = max((len(f"{m:.4f}".rstrip("0").split(".")[1]) for m in marks), default=0)
         for mark in marks:
             x = self.at(0, mark).x()
@@ -192,7 +192,7 @@ class LayerCurve(Canvas):
         """A box for each name: beside its line, high up, over no other line and no other name."""
         assert self.grid is not None
         taken: list[QRect] = []
-        paths = [[p for _, p in self._points(line)] for line in self.lines]
+        paths = [_samples([p for _, p in self._points(line)]) for line in self.lines]
         found: list[tuple[Line, QRect]] = []
         for line in self.lines:
             pen = token_pen(11, mono=line.token)
@@ -223,10 +223,15 @@ class LayerCurve(Canvas):
                 painter.fillRect(self.grid.row_rect(row), now.color("accent", alpha))
 
 
-def _crossings(box: QRect, path: list[QPointF]) -> int:
+def _samples(path: list[QPointF]) -> Array:
+    """Points along a polyline, four to a stretch: [sample, 2]."""
+    ends = np.array([(p.x(), p.y()) for p in path], float).reshape(-1, 2)  # [point, 2]
+    share = np.array([0.0, 0.25, 0.5, 0.75])[:, None, None]  # [4, 1, 1]
+    return np.concatenate([(ends[:-1] * (1 - share) + ends[1:] * share).reshape(-1, 2), ends[-1:]])
+
+
+def _crossings(box: QRect, samples: Array) -> int:
     """How many samples of a polyline lie in a box."""
-    count = 0
-    for start, end in pairwise(path):
-        for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-            count += box.contains((start + (end - start) * share).toPoint())
-    return count
+    x, y = samples[:, 0], samples[:, 1]
+    across = (x >= box.left()) & (x <= box.right() + 1)
+    return int((across & (y >= box.top()) & (y <= box.bottom() + 1)).sum())

@@ -25,7 +25,7 @@ LARGEST = 132  # px, the largest tile
 
 def shrink(pattern: Array, size: int) -> Array:
     """[..., query, key] -> at most `size` of each, by maximum over blocks; unchanged when small."""
-    for axis in (-1, -2):
+    for axis in (-2, -1):  # whole rows first: they lie together in memory
         length = pattern.shape[axis]
         if length > size:
             line = np.moveaxis(pattern, axis, 0)  # [length, ...]
@@ -47,16 +47,38 @@ class Gallery(Canvas):
         self.badges: dict[tuple[int, int], tuple[str, int]] = {}
         self.names: dict[str, str] = {}
         self._focus = NOWHERE
+        self._source: Array | None = None  # the array that `patterns` was made from
         self._stitched: dict[int, Array] = {}  # pixels per logical pixel -> [y, x, 4]
 
     def set_patterns(self, pattern: Array) -> None:
         """pattern [layer, head, query, key], 0 to 1; layers that are NaN are hatched."""
-        small = shrink(np.asarray(pattern, np.float32), KEPT)  # [layer, head, query, key]
+        small = self._small(np.asarray(pattern, np.float32))  # [layer, head, query, key]
         if small.shape[:2] != self.patterns.shape[:2]:
             self.hover = self.chosen = self._focus = NOWHERE
             self.badges = {}
         self.patterns = small
         self.set_empty("" if small.size else "This model has no attention heads.")
+
+    def _small(self, pattern: Array) -> Array:
+        """Made small, and again only where the same array was not complete the last time.
+
+        A run fills one array layer by layer; half a gigabyte each time would freeze the window.
+        """
+        grows = pattern is self._source and len(self.patterns) == len(pattern)
+        self._source = pattern
+        if not pattern.size or max(pattern.shape[2:]) <= KEPT:
+            return pattern
+        layers = []
+        for layer, heads in enumerate(pattern):  # [head, query, key]
+            old = self.patterns[layer] if grows else None
+            if old is not None and not np.isnan(old).any():
+                layers.append(old)
+            elif np.isnan(heads[0, -1, -1]):  # not begun: nothing to look through
+                some = -(-pattern.shape[-1] // -(-pattern.shape[-1] // KEPT))
+                layers.append(np.full((len(heads), some, some), np.nan, np.float32))
+            else:
+                layers.append(shrink(heads, KEPT))
+        return np.stack(layers)  # [layer, head, query, key]
 
     def set_badges(
         self,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
-from PySide6.QtCore import QLineF, QPoint, QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QFontMetricsF, QPaintEngine, QPainter, QPen, QPolygonF
+from PySide6.QtCore import QLineF, QPoint, QRect, QRectF, Qt
+from PySide6.QtGui import QFontMetricsF, QPaintEngine, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
 from gui import theme
@@ -16,12 +16,14 @@ from gui.plots import shades
 from gui.plots.axes import GAP, ColLabels, RowLabels, looks_like_tokens
 from gui.plots.canvas import Canvas
 from gui.plots.colour_bar import BAR, paint_bar
+from gui.plots.gold import paint_gold
 from gui.plots.grid import NOWHERE, Grid, edges, hatch, merged, outline
 from gui.plots.shades import Limits, Scale
 from gui.plots.tokens import token_pen, token_text
 
 Array = np.ndarray
-TEXT_CELL = (24, 12)  # px, smallest cell that carries text
+TALLEST = 140  # px, so that two layers fill their panel and one does not look like a wall
+TEXT_CELL = (24, 11)  # px, smallest cell that carries text
 NOTABLE = 0.05  # of the limit: smaller values carry no number, so the eye finds the path
 
 
@@ -48,9 +50,12 @@ class HeatMap(Canvas):
         self.text: Sequence[Sequence[str | None]] | None = None
         self.text_size: Array | None = None
         self.borders: Array | None = None
+        self.thin: Array | None = None
         self.corners: Array | None = None
         self.axis_title = ""
+        self.unit = ""
         self.bar = False
+        self.bare = False
         self.token_axes = (False, False)
         self._focus: tuple[int | None, int | None] = (None, None)
 
@@ -66,17 +71,20 @@ class HeatMap(Canvas):
         text: Sequence[Sequence[str | None]] | None = None,
         text_size_by: Array | None = None,
         borders: Array | None = None,
+        thin: Array | None = None,
         corners: Array | None = None,
         axis_title: str = "",
+        unit: str = "",
         bar: bool | None = None,
         tokens: str | None = None,
     ) -> None:
         """Show values [row, col]; NaN is hatched as not computed yet.
 
         text [row][col]: tokens to write instead of numbers; text_size_by [row, col] 0 to 1 scales
-        them. borders and corners [row, col] bool: gold marks. axis_title stands at the left of the
-        column labels. bar: a colour bar at the right (default: not for probabilities). tokens:
-        which axes hold token text, "rows", "cols", "both" or "none" (default: judged).
+        them. borders, thin (a thin border) and corners [row, col] bool: gold marks. axis_title
+        stands at the left of the column labels. bar: a colour bar at the right (default: not for
+        probabilities), unit under it. tokens: which axes hold token text, "rows", "cols", "both"
+        or "none" (default: judged).
         """
         values = np.asarray(values, np.float32)  # [row, col]
         if values.shape != (len(row_labels), len(col_labels)):
@@ -92,13 +100,20 @@ class HeatMap(Canvas):
         self.row_labels, self.col_labels = list(row_labels), list(col_labels)
         self.col_sublabels = list(col_sublabels) if col_sublabels is not None else None
         self.text, self.text_size = text, text_size_by
-        self.borders, self.corners, self.axis_title = borders, corners, axis_title
+        self.borders, self.thin, self.corners = borders, thin, corners
+        self.axis_title, self.unit = axis_title, unit
         self.bar = scale != "probability" if bar is None else bar
         judged = (self.square and looks_like_tokens(row_labels), looks_like_tokens(col_labels))
         self.token_axes = (
             judged if tokens is None else (tokens in ("rows", "both"), tokens in ("cols", "both"))
         )
         self.set_empty("" if values.size else "No rows to show.")
+
+    def set_bare(self, bare: bool) -> None:
+        """Without row labels: a small square pattern has the same tokens below."""
+        if bare != self.bare:
+            self.bare = bare
+            self.changed()
 
     def set_focus(self, row: int | None, col: int | None) -> None:
         """Outline a row, a column or both in blue; None leaves that axis alone."""
@@ -133,16 +148,17 @@ class HeatMap(Canvas):
         self._cols = ColLabels(self.col_labels, self.token_axes[1], self.col_sublabels)
         title = QFontMetricsF(theme.font(11)).horizontalAdvance(self.axis_title) + GAP + 2
         left = max(self._rows.width(self.width() * 0.3), int(title) if self.axis_title else 0)
+        left = 8 if self.bare else left  # half a turned label
         room = max(self.width() - left - 2 - (BAR if self.bar else 0), 1)
         tall = max(self.height() - 2 - self._cols.height(room / cols), 1)
-        wide, high = (min(room / cols, 180), min(tall / rows, 64))
+        wide, high = (min(room / cols, 180), min(tall / rows, TALLEST))
         if self.square:
             wide = high = min(room / cols, tall / rows, 64)
             tall = max(self.height() - 2 - self._cols.height(wide), 1)
             wide = high = min(wide, tall / rows)
         if wide >= 6:
             tall = max(self.height() - 2 - self._cols.height(int(wide)), 1)
-            high = min(high if self.square else tall / rows, 64)
+            high = high if self.square else min(tall / rows, TALLEST)
         self.left = 0
         self.grid = Grid(
             edges(left, wide * cols, cols), edges(1, high * rows, rows), self.origin == "bottom"
@@ -165,16 +181,17 @@ class HeatMap(Canvas):
                 self._paint_tokens(painter, grid, ink)
             else:
                 self._paint_numbers(painter, grid, ink)
-        self._paint_gold(painter, grid)
+        paint_gold(painter, grid, self.borders, self.thin, self.corners)
         row, col = self._focus
-        self._rows.paint(painter, grid, self.left, row)
+        if not self.bare:
+            self._rows.paint(painter, grid, self.left, row)
         bottom = grid.rect.bottom() + 1
         self._cols.paint(painter, grid, col, bottom)
         if self.axis_title:
             box = QRectF(0, bottom + GAP, grid.xs[0] - GAP, self._cols.pen.height)
             token_pen(11).draw(painter, box, self.axis_title, now.color("muted"), 1)
         if self.bar:
-            paint_bar(painter, grid.rect, self.width(), self.scale, self.limits)
+            paint_bar(painter, grid.rect, self.width(), self.scale, self.limits, self.unit)
 
     def _paint_cells(self, painter: QPainter, grid: Grid, rgba: Array) -> None:
         """One image on a screen, sharp rectangles in SVG and PDF; hairlines and a frame."""
@@ -217,7 +234,7 @@ class HeatMap(Canvas):
             for col, word in enumerate(line)
             if word
         ]
-        plain = 11
+        plain = min(11, grid.cell.height() - 2)
         while plain > 9 and sum(
             token_pen(plain, mono=True).width(word) > room for _, _, word in words
         ) > 0.1 * len(words):
@@ -243,27 +260,13 @@ class HeatMap(Canvas):
         words, pen = [], token_pen(11)
         for fewer, size in product((places, max(places - 1, min(places, 1))), (11, 10, 9)):
             words, pen = [shades.figure(v, fewer, short=True) for v in found], token_pen(size)
-            if all(pen.width(word) <= grid.cell.width() - 2 for word in words):
+            low = size > grid.cell.height() - 2
+            if not low and all(pen.width(word) <= grid.cell.width() - 2 for word in words):
                 break
         for (row, col), word in zip(shown, words, strict=True):
             box = QRectF(grid.cell_rect(row, col))
             if pen.width(word) <= box.width() - 2:
                 pen.draw(painter, box, word, dark if ink[row, col] else light)
-
-    def _paint_gold(self, painter: QPainter, grid: Grid) -> None:
-        gold = theme.current().color("gold")
-        if self.corners is not None:
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(gold)
-            for row, col in np.argwhere(self.corners):
-                box = grid.cell_rect(row, col)
-                at, side = QPointF(box.topLeft()), min(8, box.width() // 2, box.height() // 2)
-                painter.drawPolygon(QPolygonF([at, at + QPointF(side, 0), at + QPointF(0, side)]))
-        if self.borders is not None:
-            pen = QPen(gold, 2 if min(grid.cell.width(), grid.cell.height()) >= 12 else 1)
-            pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
-            for row, col in np.argwhere(self.borders):
-                outline(painter, grid.cell_rect(row, col), pen)
 
     def paint_overlay(self, painter: QPainter) -> None:
         grid = self.grid

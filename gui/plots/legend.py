@@ -12,12 +12,12 @@ from gui.plots import shades
 from gui.plots.grid import hatch, outline
 from gui.plots.tokens import token_pen
 
-LINE, BETWEEN, RAMP = 20, 20, 80  # px
+LINE, BETWEEN, RAMP, SHORT = 20, 20, 80, 32  # px; a ramp is shorter where room is tight
 
 
 @dataclass(frozen=True)
 class Key:
-    """kind: "ramp", "border", "corner", "hatch", "badge", "line" or "dash".
+    """kind: "ramp", "border", "thin", "corner", "hatch", "badge", "line" or "dash".
 
     A ramp prints `text low [colours] high`; a badge shows `letter` in Okabe-Ito colour `colour`.
     """
@@ -47,17 +47,19 @@ class Legend(QWidget):
         self.updateGeometry()
         self.update()
 
-    def _parts(self, key: Key) -> tuple[str, int, str]:
+    def _parts(self, key: Key, width: int) -> tuple[str, int, str]:
         """Text before the mark, width of the mark, text after it."""
         if key.kind == "ramp":
-            return f"{key.text} {key.low}", RAMP, key.high
+            text = f"{key.text} {key.low}"
+            room = width - int(token_pen(11).width(text) + token_pen(11).width(key.high)) - 16
+            return text, min(max(room, SHORT), RAMP), key.high
         return "", {"badge": 14, "corner": 14}.get(key.kind, 18), key.text
 
     def _boxes(self, width: int) -> list[QRect]:
         measure = QFontMetricsF(theme.font(11)).horizontalAdvance
         boxes, x, y = [], 0, 0
         for key in self.keys:
-            before, mark, after = self._parts(key)
+            before, mark, after = self._parts(key, width)
             need = int(mark + sum(measure(t) + 7 for t in (before, after) if t)) + 1
             if x and x + need > width:
                 x, y = 0, y + LINE
@@ -83,7 +85,7 @@ class Legend(QWidget):
             pen = token_pen(11)
             muted = theme.current().color("muted")
             for key, box in zip(self.keys, self._boxes(self.width()), strict=True):
-                before, mark, after = self._parts(key)
+                before, mark, after = self._parts(key, self.width())
                 x = float(box.left())
                 if before:
                     room = pen.width(before) + 1
@@ -105,8 +107,8 @@ class Legend(QWidget):
                 fill.setColorAt(stop / 256, theme.color_of(table[min(max(stop, 1), 255)]))
             painter.fillRect(swatch, fill)
             outline(painter, swatch, QPen(now.color("line"), 1))
-        elif key.kind == "border":
-            outline(painter, swatch, QPen(now.color("gold"), 2))
+        elif key.kind in ("border", "thin"):
+            outline(painter, swatch, QPen(now.color("gold"), 2 if key.kind == "border" else 1))
         elif key.kind == "corner":
             outline(painter, swatch, QPen(now.color("line"), 1))
             at = QPointF(swatch.topLeft())

@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 
+from gui import theme
 from gui.plots.chips import BETWEEN, CHIP, ROLE, Chips, aligned, parting
 
 
@@ -18,11 +19,14 @@ class TokenStrip(QWidget):
     def __init__(self, parent: QWidget | None = None, *, most_lines: int = 6) -> None:
         super().__init__(parent)
         self._most = most_lines
+        self._zoom = 0.0  # of the type that the chips were fitted to
         self.chips = Chips()
         self._scroll = QScrollArea(self)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setWidget(self.chips)
+        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the chips have the keyboard
+        self.setFocusProxy(self.chips)
         policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
@@ -48,6 +52,8 @@ class TokenStrip(QWidget):
         chips.special = set(special)
         chips.columns = aligned(chips.clean, chips.corrupted)
         chips.hover = None
+        chips.forget()
+        chips.setFocusPolicy(Qt.FocusPolicy.StrongFocus if clean else Qt.FocusPolicy.NoFocus)
         if chips.focus is not None and chips.focus >= len(chips.clean):
             chips.focus = None
         self._fit()
@@ -72,10 +78,10 @@ class TokenStrip(QWidget):
             )
         places = [i for i, (a, b) in enumerate(zip(clean, corrupted, strict=True)) if a != b]
         if not places:
-            return "clean and corrupted are the same"
+            return f"{len(clean)} tokens; both prompts are the same"
         if len(places) == 1:
-            return f"clean above, corrupted below, one token differs, at position {places[0]}"
-        return f"clean above, corrupted below, {len(places)} tokens differ"
+            return f"{len(clean)} tokens; one differs, at position {places[0]}"
+        return f"{len(clean)} tokens; {len(places)} differ"
 
     def _most_height(self) -> int:
         rows = 2 if self.chips.corrupted is not None else 1
@@ -92,6 +98,7 @@ class TokenStrip(QWidget):
         return QSize(120, min(self.heightForWidth(max(self.width(), 120)), self._most_height()))
 
     def _fit(self) -> None:
+        self._zoom = theme.zoom()
         self._scroll.setGeometry(self.rect())
         width = max(self.width(), 60)
         height = self.chips.lay_out(width)
@@ -105,6 +112,6 @@ class TokenStrip(QWidget):
         self._fit()
 
     def changeEvent(self, event: QEvent) -> None:
-        if event.type() == QEvent.Type.PaletteChange:
-            self._fit()
         super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and theme.zoom() != self._zoom:
+            self._fit()  # the chips paint their colours themselves; only type has other widths

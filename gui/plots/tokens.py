@@ -57,9 +57,16 @@ class TokenPen:
         self.metrics = QFontMetricsF(font)
         self.height = self.metrics.height()
         self._fitted: dict[tuple[str, int], Fitted] = {}
+        self._widths: dict[str, float] = {}
 
     def width(self, token: str) -> float:
-        return self.metrics.horizontalAdvance(token_text(token))
+        known = self._widths.get(token)
+        if known is None:
+            if len(self._widths) > self.MOST:
+                self._widths.clear()
+            known = self.metrics.horizontalAdvance(token_text(token))
+            self._widths[token] = known
+        return known
 
     def fit(self, token: str, room: float) -> Fitted:
         """The token elided to `room` pixels."""

@@ -97,3 +97,19 @@ def test_a_spec_can_be_shown(form, counting):
     spec = counting(steps_wanted=7, speed=0.25, mode="bug", note="x", clean="the cat")
     form.show_spec(spec)
     assert form.spec(PromptPair(clean="the cat")) == spec
+
+
+def test_choices_alone_take_one_row_and_their_tooltips_name_them(qtbot):
+    from engine import technique
+
+    form = Form(technique.of("ActivationPatching"))
+    qtbot.addWidget(form)
+    form.resize(380, 100)
+    form.show()
+    entries = [form.entries[name] for name in ("component", "metric", "direction")]
+    assert not any(entry.caption.isVisible() for entry in entries)
+    assert len({entry.y() for entry in entries}) == 1
+    assert entries[1].control.toolTip().startswith("Metric: ")
+    assert all(entry.control.accessibleName() for entry in entries)
+    form.unfold(True)
+    assert all(entry.caption.isVisible() for entry in entries)

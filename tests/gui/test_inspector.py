@@ -24,8 +24,10 @@ def panel(qtbot, desk, jobs, bundled):
     return made
 
 
-def test_nothing_chosen_says_what_to_click(panel):
-    assert panel.heading.text() == "Nothing chosen"
+def test_before_any_click_it_shows_the_end_and_says_what_to_click(panel, desk):
+    last = len(desk.result("LogitLens").tokens) - 1
+    assert panel.heading.text().endswith(f"at {last}")
+    assert panel.lens_caption.text().startswith(f"Output at {last}")
     assert "Click" in panel.under.text()
     assert not panel.pattern.isVisible()
 

@@ -138,3 +138,26 @@ def test_nothing_to_export_is_said(qtbot, panel):
 
     exporting.ask(panel, "png")
     assert "nothing to export" in panel.message.text.text()
+
+
+def test_a_change_of_theme_draws_once(qtbot, qapp, panel):
+    from gui import theme
+
+    press(qtbot, panel)
+    qtbot.waitUntil(lambda: not panel.running, timeout=3000)
+    before = len(panel.drawn_counts)
+    theme.apply(qapp, theme.DARK)
+    assert len(panel.drawn_counts) == before + 1
+
+
+def test_a_refusal_is_a_sentence(qtbot, panel):
+    panel.form.entries["mode"].value = "fail"
+    press(qtbot, panel)
+    qtbot.waitUntil(lambda: not panel.running, timeout=3000)
+    assert panel.message.text.text().startswith("Loss is NaN")
+
+
+def test_texts_of_tokens_are_asked_for_once(panel, fake_model, monkeypatch):
+    assert panel.pieces([1, 2, 1]) == [" the", " cat", " the"]
+    monkeypatch.setattr(fake_model, "pieces", lambda ids: [" new"] * len(ids))
+    assert panel.pieces([2, 3]) == [" cat", " new"]

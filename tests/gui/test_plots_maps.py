@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QMouseEvent
+from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication
 
 from gui import theme
-from gui.plots import Gallery, HeatMap, figure
+from gui.plots import Gallery, Grid, HeatMap, figure
+from gui.plots.axes import ColLabels
+from gui.plots.grid import edges
 from gui.plots.shades import decimals, limits_of, shade
+from gui.plots.tokens import TokenPen
 
 LAYERS = ["0", "1", "2", "3"]
 WORDS = ["<bos>", "When", " Mary", " and", " John"]
@@ -264,3 +267,34 @@ def test_a_long_pattern_keeps_its_single_bright_cell_and_stays_small(qtbot, qapp
         if image.pixelColor(x, y) == top
     ]
     assert found
+
+
+def test_an_answer_of_the_last_layer_alone_has_a_thin_border(qtbot):
+    def gold_pixels(**marks):
+        made = HeatMap()
+        qtbot.addWidget(made)
+        made.resize(200, 160)
+        made.set_data(np.zeros((2, 2), np.float32), ["0", "1"], ["a", "b"], **marks)
+        image = made.grab().toImage()
+        gold = theme.current().color("gold").rgb()
+        points = np.ndindex(image.width(), image.height())
+        return sum(image.pixel(x, y) == gold for x, y in points)
+
+    marks = np.array([[False, False], [True, True]])
+    assert 0 < gold_pixels(thin=marks) < 0.7 * gold_pixels(borders=marks)
+
+
+def test_positions_beyond_ninety_nine_are_printed_whole(qtbot, monkeypatch):
+    labels = ColLabels([" a"] * 200, tokens=True, subs=[str(i) for i in range(200)])
+    drawn = []
+    monkeypatch.setattr(
+        TokenPen,
+        "draw",
+        lambda pen, painter, box, text, *rest, **how: drawn.append((text, box.width())),
+    )
+    image = QPixmap(400, 80)
+    painter = QPainter(image)
+    labels.paint(painter, Grid(edges(0, 400, 200), (0, 10), True), 199, 12)
+    painter.end()
+    assert {"100", "199"} <= {text for text, _ in drawn}
+    assert all(width >= labels.sub.width(text) for text, width in drawn if text.isdigit())

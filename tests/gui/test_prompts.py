@@ -42,7 +42,7 @@ def test_a_model_begins_with_an_example_that_it_can_answer(panel, desk, bundled)
     clean, corrupted = bundled.tokens(pair.clean), bundled.tokens(pair.corrupted)
     assert len(clean) == len(corrupted)
     assert (clean != corrupted).sum() == 1
-    assert "one token differs" in panel.summary.text()
+    assert "one differs" in panel.summary.text()
 
 
 def test_the_logit_difference_of_both_prompts_appears(qtbot, panel):
@@ -129,9 +129,14 @@ def test_an_answer_completes_over_the_vocabulary(qtbot, field):
     qtbot.keyClicks(field, "at")
     popup = field.completer().popup()
     qtbot.waitUntil(lambda: popup.isVisible(), timeout=2000)
+    entered = []
+    field.returnPressed.connect(lambda: entered.append(True))
     qtbot.keyClick(popup, Qt.Key.Key_Down)
     qtbot.keyClick(popup, Qt.Key.Key_Return)
     assert field.chosen == " sat"
+    assert not entered, "picking a completion is not yet a wish to run"
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert entered
     assert not field.problem
 
 
@@ -163,3 +168,20 @@ def test_display_text_and_token_are_the_same_thing(piece):
     from gui.plots import token_text
 
     assert plain(token_text(piece)) == piece
+
+
+def test_tab_goes_from_prompt_to_prompt_to_tokens_to_answers(qtbot, fake, desk):
+    desk.set_prompts(PromptPair("the cat", "the dog"))
+    fake.activateWindow()
+    fake.clean.setFocus()
+    qtbot.waitUntil(fake.clean.hasFocus, timeout=1000)
+    for widget in (fake.corrupted, fake.strip.chips, fake.answer, fake.wrong):
+        qtbot.keyClick(fake.window().focusWidget(), Qt.Key.Key_Tab)
+        assert fake.window().focusWidget() is widget
+
+
+def test_an_empty_prompt_is_no_mistake_and_says_what_may_be_written(fake, desk):
+    desk.set_prompts(PromptPair())
+    assert "tokens will be here" in fake.summary.text()
+    assert not fake.summary.property("tone")
+    assert fake.clean.placeholderText() == "token ids, 0 to 7"

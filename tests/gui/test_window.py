@@ -197,3 +197,48 @@ def test_damaged_settings_do_not_stop_the_start(qtbot):
     made.show()
     assert made.pages.currentWidget() is made.welcome
     made.close()
+
+
+def test_a_small_screen_shows_both_prompts_as_tokens_without_scrolling(qtbot, reading):
+    reading.resize(1366, 768)
+    qtbot.wait(50)
+    reading.host.share_out()
+    qtbot.wait(50)
+    prompts = next(panel for panel in reading.panels if panel.title == "Prompts")
+    assert len(prompts.strip.chips.clean) == 15
+    view = prompts.canvas.viewport()
+    low = prompts.strip.mapTo(view, prompts.strip.rect().bottomLeft()).y()
+    assert low < view.height()
+    for widget in (prompts.example, prompts.bos, prompts.answer, prompts.wrong):
+        assert widget.mapTo(view, widget.rect().topRight()).x() < view.width(), widget
+
+
+def test_the_sides_get_their_room_back_after_a_narrow_window(qtbot, reading):
+    from gui.docks import SIDE
+
+    left = reading.host.dock_of(reading.panels[0])
+    reading.resize(1000, 700)
+    qtbot.wait(50)
+    assert left.width() < SIDE
+    reading.resize(1600, 1000)
+    qtbot.waitUntil(lambda: left.width() == SIDE, timeout=1000)
+
+
+def test_the_guide_closes_with_escape_and_uses_no_face_that_is_not_there(qtbot, window):
+    from PySide6.QtCore import QEvent
+    from PySide6.QtGui import QFont, QKeyEvent
+    from shiboken6 import isValid
+
+    window.show_guide()
+    guide = window.guide
+    block, weights = guide.document().begin(), set()
+    while block.isValid():
+        parts = block.begin()
+        while not parts.atEnd():
+            weights.add(parts.fragment().charFormat().fontWeight())
+            parts += 1
+        block = block.next()
+    assert max(weights) <= QFont.Weight.DemiBold
+    escape = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier)
+    guide.event(escape)  # sent, it would be the main window's Stop: offscreen that stays active
+    assert not isValid(guide) or not guide.isVisible()

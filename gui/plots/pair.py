@@ -1,0 +1,136 @@
+"""Pair: the gallery of heads and the chosen one share a room, each as large as the other allows.
+
+Gallery left and large pattern right, or one above the other; the legend stands where room is left.
+The caption has a line of its own, so that what it says never moves the pictures.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from PySide6.QtCore import QRect
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from gui import theme
+from gui.plots.axes import GAP as LABEL_GAP
+from gui.plots.axes import TURNED
+from gui.plots.gallery import LARGEST, Gallery
+from gui.plots.heat_map import HeatMap
+from gui.plots.legend import Legend
+from gui.plots.tokens import token_pen
+
+GAP, LINE = 12, 20  # px: between the pictures; the caption
+ROWS, COLS = 54, 24  # px: the gallery's own labels, left and below
+READABLE = 150  # px: a large pattern that is smaller leaves its row labels to the columns
+LEAST = 48  # px
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where each part stands, and how good that is."""
+
+    score: float
+    gallery: QRect
+    large: QRect
+    legend: QRect
+    bare: bool
+
+
+class Pair(QWidget):
+    """Tries every size of tile and keeps the arrangement that shows most of both."""
+
+    def __init__(self, gallery: Gallery, large: HeatMap, caption: QLabel, legend: Legend) -> None:
+        super().__init__()
+        self.gallery, self.large, self.caption, self.legend = gallery, large, caption, legend
+        for widget in (caption, gallery, large, legend):
+            widget.setParent(self)
+        caption.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setMinimumSize(200, 140)
+        self._last: tuple[object, ...] = ()
+        self._tall: Callable[[int], int] = legend.heightForWidth
+
+    def resizeEvent(self, _: QResizeEvent) -> None:
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Share the room anew, where the size, the heads, the tokens or the legend differ."""
+        shape = self.gallery.patterns.shape[:2]
+        state = (self.width(), self.height(), shape, tuple(self.large.row_labels),
+                 tuple(self.legend.keys), theme.zoom())  # fmt: skip
+        if state == self._last:
+            return
+        self._last = state
+        line = round(LINE * theme.zoom())
+        self.caption.setGeometry(0, 0, self.width(), line)
+        room = QRect(0, line, self.width(), max(self.height() - line, 1))
+        best = max(self._plans(room, *shape), key=lambda plan: plan.score, default=None)
+        if best is None:
+            half = room.width() // 2
+            self.gallery.setGeometry(room.adjusted(0, 0, -half, 0))
+            self.large.setGeometry(room.adjusted(half, 0, 0, 0))
+            self.legend.setGeometry(QRect(0, room.bottom() - line, room.width(), line))
+            return
+        self.gallery.setGeometry(best.gallery)
+        self.large.set_bare(best.bare)
+        self.large.setGeometry(best.large)
+        self.legend.setGeometry(best.legend)
+
+    def _plans(self, room: QRect, layers: int, heads: int) -> Iterator[Plan]:
+        if not layers or not heads:
+            return
+        zoom = theme.zoom()
+        self._tall = cache(self.legend.heightForWidth)
+        rows, cols = int(ROWS * zoom), int(COLS * zoom)
+        most = min((room.width() - rows) / heads, (room.height() - cols) / layers, LARGEST)
+        for tile in range(max(int(most), 1), 0, -1):
+            wide, high = rows + tile * heads + 2, cols + tile * layers + 3
+            for below in (False, True):  # the legend under everything, or beside the large pattern
+                foot = self._tall(room.width()) + 4 if below else 0
+                inner = room.adjusted(0, 0, 0, -foot)
+                legend = QRect(room.x(), inner.bottom() + 1, room.width(), foot) if below else None
+                for way in (self._beside, self._above):
+                    plan = way(tile, wide, high, inner, legend)
+                    if plan is not None:
+                        yield plan
+
+    def _beside(
+        self, tile: int, wide: int, high: int, r: QRect, legend: QRect | None
+    ) -> Plan | None:
+        """Gallery left, large pattern right, the legend under the latter."""
+        rest = r.width() - wide - GAP
+        tall = self._tall(max(rest, 1)) + 4 if legend is None else 0
+        side, bare, label = self._side(rest, r.height() - tall)
+        too_narrow = legend is None and rest < self.legend.minimumSizeHint().width()
+        if side < LEAST or high > r.height() or too_narrow:
+            return None
+        large = QRect(r.x() + wide + GAP, r.y(), rest, r.height() - tall)
+        if legend is None:
+            large.setHeight(min(int(side + label) + 4, large.height()))
+            legend = QRect(large.x(), large.bottom() + 1, rest, tall)
+        gallery = QRect(r.x(), r.y(), wide, r.height())
+        return Plan(tile**3 * side**2, gallery, large, legend, bare)
+
+    def _above(
+        self, tile: int, wide: int, high: int, r: QRect, legend: QRect | None
+    ) -> Plan | None:
+        """Gallery above, large pattern below it, the legend beside the latter."""
+        keys = 0 if legend is not None else self.legend.minimumSizeHint().width() + GAP
+        side, bare, label = self._side(r.width() - keys, r.height() - high - GAP)
+        if side < LEAST or wide > r.width():
+            return None
+        top, left = r.y() + high + GAP, int(side + (0 if bare else label)) + 8
+        large = QRect(r.x(), top, left, r.bottom() + 1 - top)
+        if legend is None:
+            room = r.width() - left - GAP
+            legend = QRect(r.x() + left + GAP, top, room, self._tall(room))
+        return Plan(tile**3 * side**2, QRect(r.x(), r.y(), r.width(), high), large, legend, bare)
+
+    def _side(self, wide: float, high: float) -> tuple[float, bool, float]:
+        """Pixels of the square pattern in a room, whether its rows go bare, and of its labels."""
+        pen = token_pen(11, mono=True)
+        label = min(max(map(pen.width, self.large.row_labels), default=0), TURNED) + LABEL_GAP + 4
+        side = min(wide - label, high - label)
+        if side >= READABLE:
+            return side, False, label
+        return min(wide - LABEL_GAP - 4, high - label), True, label
