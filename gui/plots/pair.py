@@ -24,6 +24,7 @@ GAP, LINE = 12, 20  # px: between the pictures; the caption
 ROWS, COLS = 54, 24  # px: the gallery's own labels, left and below
 READABLE = 150  # px: a large pattern that is smaller leaves its row labels to the columns
 LEAST = 48  # px
+ENOUGH = 44  # px: a tile that shows its stripes; beyond it the large pattern gains more
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Pair(QWidget):
             large.setHeight(min(int(side + label) + 4, large.height()))
             legend = QRect(large.x(), large.bottom() + 1, rest, tall)
         gallery = QRect(r.x(), r.y(), wide, r.height())
-        return Plan(tile**3 * side**2, gallery, large, legend, bare)
+        return Plan(min(tile, ENOUGH) ** 3 * side**2, gallery, large, legend, bare)
 
     def _above(
         self, tile: int, wide: int, high: int, r: QRect, legend: QRect | None
@@ -119,12 +120,19 @@ class Pair(QWidget):
         side, bare, label = self._side(r.width() - keys, r.height() - high - GAP)
         if side < LEAST or wide > r.width():
             return None
-        top, left = r.y() + high + GAP, int(side + (0 if bare else label)) + 8
+        top = r.y() + high + GAP
+        left = min(int(side + (0 if bare else label)) + 8, r.width() - keys)
         large = QRect(r.x(), top, left, r.bottom() + 1 - top)
         if legend is None:
             room = r.width() - left - GAP
             legend = QRect(r.x() + left + GAP, top, room, self._tall(room))
-        return Plan(tile**3 * side**2, QRect(r.x(), r.y(), r.width(), high), large, legend, bare)
+        return Plan(
+            min(tile, ENOUGH) ** 3 * side**2,
+            QRect(r.x(), r.y(), r.width(), high),
+            large,
+            legend,
+            bare,
+        )
 
     def _side(self, wide: float, high: float) -> tuple[float, bool, float]:
         """Pixels of the square pattern in a room, whether its rows go bare, and of its labels."""
