@@ -66,22 +66,23 @@ class ActivationPatchingPanel(Panel):
         else:
             source = result.clean_tokens if spec.direction == "denoise" else result.corrupted_tokens
             columns, below = self.pieces(source), [str(at) for at in range(n_places)]
+        rows = [str(layer) for layer in range(n_layers)]
+        if by_head:
+            rows[-1] = f"layer {rows[-1]}"
         probability = spec.metric == "probability"
         self.map.set_data(
             result.value,
-            [str(layer) for layer in range(n_layers)],
+            rows,
             columns,
             col_sublabels=below,
             scale="probability" if probability else "diverging",
             limits=self._limits(result, spec),
-            axis_title="layer",
+            axis_title="head" if by_head else "layer",
             unit=UNITS[spec.metric],
             bar=True,
             tokens="none" if by_head else "cols",
         )
         keys = [Key("hatch", "not computed yet")] if np.isnan(result.value).any() else []
-        if by_head:
-            keys.append(Key("dash", "columns: heads"))
         self.legend.set_keys(keys)
         self.legend.setVisible(bool(keys))
 
@@ -107,8 +108,8 @@ class ActivationPatchingPanel(Panel):
     def _where(self, result: ActivationPatchingResult, spec: ActivationPatching) -> str:
         neutral = _neutral(result, spec)
         place = largest(result.value, neutral)
-        if place is None:
-            return ""
+        if place is None or np.isnan(result.value).any():
+            return ""  # the rows to come may say something else
         layer, at = place
         value = figure(float(result.value[place]), 2)
         if spec.component == "z":
