@@ -45,7 +45,7 @@ def shade(values: Array, scale: Scale, limits: Limits) -> Array:
         entry = 128 + np.clip(values / high, -1, 1) * 127
     else:
         entry = np.clip((values - low) / (high - low), 0, 1) * 255
-    missing = np.isnan(values)
+    missing = np.isnan(entry)  # not of `values`: a streaming array may fill in meanwhile
     rgba = table(scale)[np.rint(np.where(missing, 0, entry)).astype(np.uint8)]  # [..., 4]
     rgba[missing] = theme.current().color("panel").getRgb()
     return rgba
