@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from engine.model.taps import Intervention
 from engine.session.file import why
+from engine.session.json_text import from_object, from_text, to_text
 from engine.session.run import STATUSES, ModelRef, Run
 from engine.technique import Technique, field_values, from_json, to_json
 
@@ -21,22 +23,25 @@ UNREADABLE = (
     RuntimeError, MemoryError, msgspec.MsgspecError,
 )  # fmt: skip
 """What reading a damaged, newer or hostile row may raise."""
-LONGEST_JSON = 8 << 20  # characters; what is larger belongs in an array
 COLUMNS = (
     "kind", "version", "spec", "changes", "interventions", "status", "started", "seconds",
     "blas_threads", "metrics", "error", "versions", "digest", "size",
 )  # fmt: skip
 SELECT = f"""SELECT {", ".join(f"r.{name}" for name in COLUMNS)}, m.name, m.digest, r.seal,
- r.fields IS NOT NULL, m.folder, m.config
+ typeof(r.fields) = 'text', m.folder, m.config
  FROM runs r LEFT JOIN models m ON m.id = r.model WHERE r.id = ?"""
-_SEALED = len(COLUMNS) + 2
+_TYPES = (str, int, str, str, str, str, str, float, int, str, str, str, str, int)
+SEALED = len(COLUMNS) + 2
+DESCRIBED = "+"  # after the seal of a run that was stored together with its row in `about`
 
 
 @dataclass(frozen=True)
 class RunRow:
     """A run in a list. `run` is without its result; None if `unreadable` says why it is.
 
-    size: bytes of the result's arrays. kept: whether they are in the file.
+    size: bytes of the result's arrays. kept: whether they are in the file. deleted: it is in the
+    trash. described: title, note and tokens were stored with it; about_note: why they, in a row of
+    their own, are not readable.
     """
 
     id: int
@@ -45,6 +50,9 @@ class RunRow:
     size: int = 0
     kept: bool = False
     unreadable: str = ""
+    deleted: bool = False
+    described: bool = False
+    about_note: str = ""
 
 
 def to_row(run: Run, digest: str, size: int) -> dict[str, Any]:
@@ -66,10 +74,10 @@ def to_row(run: Run, digest: str, size: int) -> dict[str, Any]:
         "size": size,
     }
     model = (run.model.name, run.model.digest) if run.model else (None, None)
-    return row | {"seal": _seal([*(row[name] for name in COLUMNS), *model])}
+    return row | {"seal": seal([*(row[name] for name in COLUMNS), *model]) + DESCRIBED}
 
 
-def _seal(values: Sequence[Any]) -> str:
+def seal(values: Sequence[Any]) -> str:
     """SHA-256 of what a run was, so that a flipped bit is not taken for another setting."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
@@ -77,7 +85,12 @@ def _seal(values: Sequence[Any]) -> str:
 def from_row(number: int, row: tuple[Any, ...]) -> RunRow:
     """A row of SELECT as it is listed; one of UNREADABLE if it makes no sense."""
     (kind, version, spec, changes, interventions, status, started, seconds, threads, metrics,
-     error, made, digest, size, name, model_digest, seal, kept, folder, config) = row  # fmt: skip
+     error, made, digest, size, name, model_digest, sealed, kept, folder, config) = row  # fmt: skip
+    if seal(row[:SEALED]) != sealed.removesuffix(DESCRIBED):
+        raise ValueError("it is not what was stored")  # first: the rest of it is not worth reading
+    check_types(COLUMNS, row, _TYPES)
+    if started:
+        datetime.fromisoformat(started)
     if status not in STATUSES:
         raise ValueError(f"{status!r} is not a status")
     what: Technique = from_json({**from_object(spec), "kind": kind, "version": version})
@@ -94,33 +107,21 @@ def from_row(number: int, row: tuple[Any, ...]) -> RunRow:
         seconds=seconds,
         blas_threads=threads,
         metrics={name: float(value) for name, value in from_object(metrics).items()},
-        versions=from_object(made),
+        versions=msgspec.convert(from_object(made), dict[str, str]),
         digest=digest,
         id=number,
     )
-    if _seal(row[:_SEALED]) != seal:
-        raise ValueError("it is not what was stored")
-    return RunRow(number, kind, run, size, bool(kept))
+    described = sealed.endswith(DESCRIBED)
+    return RunRow(number, kind, run, size, bool(kept), described=described)
 
 
-def to_text(value: Any) -> str:
-    text = json.dumps(value)
-    if len(text) > LONGEST_JSON:
-        raise ValueError(f"a record of {len(text):,} characters is too long for a session")
-    return text
-
-
-def from_text(text: str) -> Any:
-    if len(text) > LONGEST_JSON:
-        raise ValueError(f"a record has {len(text):,} characters")
-    return json.loads(text)
-
-
-def from_object(text: str) -> Mapping[str, Any]:
-    value = from_text(text)
-    if not isinstance(value, dict):
-        raise ValueError("a record is not a JSON object")
-    return value
+def check_types(names: Sequence[str], values: Sequence[Any], types: Sequence[type]) -> None:
+    """STRICT tables hold what they say, but a stranger may have filled them when they were not."""
+    for name, value, kind in zip(names, values, types, strict=False):
+        if type(value) is not kind:
+            raise ValueError(f"{name} is not {kind.__name__}")
+        if kind is not str and not 0 <= value < 1e15:
+            raise ValueError(f"{name} is {value}")
 
 
 def said(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,12 +21,14 @@ import numpy.typing as npt
 
 import engine
 from engine.model.taps import Intervention
+from engine.refs import Ref, refs_in
 from engine.technique import Changes, Technique, to_json
 from engine.worker import Worker
 
 Array = npt.NDArray[Any]
 Status = Literal["finished", "cancelled", "failed"]
 STATUSES = ("finished", "cancelled", "failed")
+_SLAB = 1 << 20  # bytes hashed at a time
 KINDS_STORED = "biufcU"  # NumPy's letters for bool, integers, floats, complex, text; never objects
 
 
@@ -62,7 +64,10 @@ class Run:
     """One finished, cancelled or failed run; `spec`, `changes` and `interventions` replay it.
 
     started: ISO time in UTC. metrics: the last value of each. result None: there is none, or it was
-    too large to keep; then `digest` (SHA-256 of `pack`ed fields) still says what it was.
+    too large to keep; then `digest` (SHA-256 of `pack`ed fields, "" until stored) still says what
+    it was. title: what a person calls it, "" = the technique's title. tokens: the exact ids the
+    network read, by result field. words: how each token id that is shown was spelled; not read
+    when runs are listed. inputs: by role. view: what the user saw, as JSON values.
     """
 
     spec: Technique
@@ -79,6 +84,12 @@ class Run:
     versions: Mapping[str, str] = field(default_factory=versions)
     digest: str = ""
     id: int = 0
+    title: str = ""
+    note: str = ""
+    tokens: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    words: Mapping[int, str] = field(default_factory=dict)
+    inputs: Mapping[str, Ref] = field(default_factory=dict)
+    view: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -95,8 +106,15 @@ class Run:
         result: Any,
         error: BaseException | None = None,
         metrics: Mapping[str, float] | None = None,
+        *,
+        words: Mapping[int, str] | None = None,
+        inputs: Mapping[str, Ref] | None = None,
+        view: Mapping[str, Any] | None = None,
     ) -> Run:
-        """The run that a worker has just ended, with the result that was drawn."""
+        """The run that a worker has just ended, with the result that was drawn.
+
+        The spec's own Refs are among its inputs, each under the name of its field.
+        """
         if worker.spec is None or worker.state not in STATUSES:
             raise ValueError(f"a worker that is {worker.state} has no run to keep")
         return cls(
@@ -111,13 +129,20 @@ class Run:
             seconds=worker.seconds,
             blas_threads=worker.blas_threads,
             metrics=dict(metrics or {}),
+            tokens=tokens_of(result),
+            words={int(token): str(text) for token, text in (words or {}).items()},
+            inputs=_own_inputs(worker.spec) | dict(inputs or {}),
+            view=dict(view or {}),
         )
 
     def provenance(self) -> dict[str, Any]:
-        """Everything a figure's caption may need, as JSON values."""
+        """Everything a figure's caption may need, as JSON values.
+
+        A token's text is "" where it is not known, as in a run from a list, which has no words.
+        """
         about = {
             name: getattr(self, name)
-            for name in ("status", "error", "started", "seconds", "blas_threads")
+            for name in ("title", "note", "status", "error", "started", "seconds", "blas_threads")
         }
         return {
             "spec": to_json(self.spec),
@@ -125,9 +150,37 @@ class Run:
             "interventions": msgspec.to_builtins(self.interventions),
             "model": None if self.model is None else msgspec.to_builtins(self.model),
             **about,
+            "tokens": {
+                name: {"ids": list(ids), "texts": [self.words.get(token, "") for token in ids]}
+                for name, ids in self.tokens.items()
+            },
+            "inputs": {role: msgspec.to_builtins(ref) for role, ref in self.inputs.items()},
+            "seed": getattr(self.spec, "seed", None),
+            "digest": self.digest,
             "metrics": dict(self.metrics),
             "versions": dict(self.versions),
         }
+
+
+def tokens_of(result: Any) -> dict[str, tuple[int, ...]]:
+    """The exact token ids in a result: its 1-d integer fields whose names end in "tokens"."""
+    found = {}
+    for item in () if result is None else fields(result):
+        value = getattr(result, item.name)
+        if not item.name.endswith("tokens") or not isinstance(value, np.ndarray):
+            continue
+        if value.ndim == 1 and value.dtype.kind in "iu":
+            found[item.name] = tuple(value.tolist())
+    return found
+
+
+def _own_inputs(spec: Technique) -> dict[str, Ref]:
+    own: dict[str, Ref] = {}
+    for item in fields(spec):
+        refs = refs_in(getattr(spec, item.name))
+        for number, ref in enumerate(refs):
+            own[item.name if len(refs) == 1 else f"{item.name} {number}"] = ref
+    return own
 
 
 def pack(result: Any) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -165,8 +218,15 @@ def _frozen(value: Any) -> Any:
     return value
 
 
-def unpack(kind: type[Technique], arrays: Mapping[str, Array], values: Mapping[str, Any]) -> Any:
-    """The technique's own result again. A 0-d array comes back as a NumPy scalar."""
+def unpack(
+    kind: type[Technique], arrays: Mapping[str, Array], values: Mapping[str, Any], version: int = 0
+) -> Any:
+    """The technique's own result again. A 0-d array comes back as a NumPy scalar.
+
+    version: of the technique that made it, 0 = today's.
+    """
+    if 0 < version < kind.version:
+        arrays, values = kind.upgrade_result(dict(arrays), dict(values), version)
     whole = {name: array[()] if array.ndim == 0 else array for name, array in arrays.items()}
     whole |= {name: _frozen(value) for name, value in values.items()}
     known = {item.name for item in fields(kind.Result)}
@@ -180,10 +240,20 @@ def digest(arrays: Mapping[str, Array], values: Mapping[str, Any]) -> str:
     seal = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for name, array in sorted(arrays.items()):
         seal.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        seal.update(raw(array))
+        for slab in slabs(array, _SLAB):
+            seal.update(slab)
     return seal.hexdigest()
 
 
-def raw(array: Array) -> memoryview:
-    """The bytes of an array in C order; a copy only where it is not in that order."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+def slabs(array: Array, most: int) -> Iterator[memoryview]:
+    """The bytes of an array in C order, `most` at a time; each only until the next is asked for.
+
+    Not as a whole: a copy of an array in another order would double the memory of a large result.
+    """
+    if not array.size:
+        yield memoryview(b"")
+        return
+    length = max(1, most // max(1, array.itemsize))
+    pieces = np.nditer(array, ["external_loop", "buffered"], order="C", buffersize=length)
+    for piece in pieces:
+        yield np.ascontiguousarray(piece).view(np.uint8).data

@@ -6,37 +6,22 @@ and bounded, and one unreadable run leaves the others readable. `file` opens it 
 
 from __future__ import annotations
 
-import math
-import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, cast
 
-import numpy as np
-
 from engine.errors import FileError
-from engine.session import file, rows
-from engine.session.rows import UNREADABLE, RunRow, from_text, said, to_text
-from engine.session.run import (
-    KINDS_STORED,
-    Array,
-    ModelRef,
-    Run,
-    digest,
-    pack,
-    raw,
-    unpack,
-    versions,
-)
+from engine.refs import Ref
+from engine.session import about, arrays, data, file, rows, upkeep
+from engine.session.data import ArtifactRow, DataRow
+from engine.session.json_text import from_object, to_text
+from engine.session.rows import UNREADABLE, RunRow, said
+from engine.session.run import ModelRef, Run, digest, pack, unpack, versions
 
-CHUNK = 8 << 20  # bytes of an array in one row
 LARGE = 256 << 20  # bytes; a larger result is not stored unless asked for
-_LISTED = 100_000  # rows; no person makes more runs, a hostile file might
-_DTYPE = re.compile(rf"[<>|=][{KINDS_STORED}]\d{{1,6}}")
 
 
 @dataclass(eq=False)
@@ -45,7 +30,7 @@ class Session:
 
     path: Path
     read_only: bool = False
-    _db: sqlite3.Connection = field(repr=False, kw_only=True)
+    _db: file.Connection = field(repr=False, kw_only=True)
 
     # --- the file ------------------------------------------------------------------------------
 
@@ -58,11 +43,11 @@ class Session:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path, read_only: bool = False) -> Self:
         """An existing session, read-only where file or folder is; FileError says why not."""
         path = Path(path)
         with file.speaking(path):
-            db, read_only = file.connect(path)
+            db, read_only = file.connect(path, read_only)
             return cls(path, read_only, _db=db)
 
     @classmethod
@@ -93,7 +78,7 @@ class Session:
         """Fold the write-ahead log back, so that a copy of the file is whole."""
         with file.speaking(self.path), closing(self._db):
             if not self.read_only:
-                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._db.fold()
 
     def __enter__(self) -> Self:
         return self
@@ -105,123 +90,149 @@ class Session:
 
     def add(self, run: Run, keep_large: bool = False) -> int:
         """Store a run in one transaction and give its id; FileError leaves the file as it was."""
-        if self.read_only:
-            raise FileError(self.path, "it is read-only: save the session under another name")
-        arrays, values = pack(run.result)
-        size = sum(array.nbytes for array in arrays.values())
+        packed, values = pack(run.result)
+        size = sum(array.nbytes for array in packed.values())
         kept = run.result is not None and (size <= LARGE or keep_large)
-        seal = "" if run.result is None else digest(arrays, values)
-        row = rows.to_row(run, seal, size) | {"fields": to_text(values) if kept else None}
-        with file.speaking(self.path), self._transaction():
-            row["model"] = self._model_id(run.model)
-            marks = ", ".join(f":{name}" for name in row)
-            cursor = self._db.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({marks})", row)
-            number = cursor.lastrowid or 0
-            for name, array in arrays.items() if kept else ():
-                self._add_array(number, name, array)
+        with self._writing():
+            seal = "" if run.result is None else digest(packed, values)
+            row = rows.to_row(run, seal, size) | {"fields": to_text(values) if kept else None}
+            with self._db.transaction():
+                row["model"] = self._model_id(run.model)
+                marks = ", ".join(f":{name}" for name in row)
+                sql = f"INSERT INTO runs ({', '.join(row)}) VALUES ({marks})"
+                number = self._db.execute(sql, row).lastrowid or 0
+                about.insert(self._db, about.to_row(number, run))
+                for name, array in packed.items() if kept else ():
+                    arrays.write(self._db, number, name, array)
         return number
 
+    def describe(
+        self,
+        number: int,
+        *,
+        title: str | None = None,
+        note: str | None = None,
+        view: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Give a run another title, note or view; None leaves it. LookupError if there is none."""
+        with self._writing():
+            changes = {"title": title, "note": note, "view": view}
+            upkeep.describe(self._db, number, changes)
+
+    def delete(self, numbers: Iterable[int]) -> None:
+        """Put runs into the trash, where they stay until `compact`."""
+        with self._writing():
+            upkeep.mark_deleted(self._db, numbers, about.now())
+
+    def restore(self, numbers: Iterable[int]) -> None:
+        """Take runs out of the trash."""
+        with self._writing():
+            upkeep.mark_deleted(self._db, numbers, "")
+
+    def compact(self) -> int:
+        """Remove what is in the trash for good and give the room back; the bytes that were freed.
+
+        FileError if another window is using the file or the disk has no room for the new one.
+        """
+        with self._writing():
+            before = self.nbytes
+            upkeep.compact(self.path, self._db)
+            return max(0, before - self.nbytes)
+
+    def learn(self, header: str, digest: str) -> int:
+        """Runs recorded under a header's digest get the weights' own; how many there were."""
+        with self._writing():
+            return upkeep.learn(self._db, header, digest)
+
+    def put(self, kind: str, content: bytes | Path, *, origin: str = "", rows: int = 0) -> Ref:
+        """Add data: bytes, or a file or folder, of which 1 MB and more stays where it is.
+
+        rows: how many records it has. FileError if the file is not readable.
+        """
+        item = data.held(kind, content)
+        with self._writing():
+            data.put(self._db, item, origin, rows)
+        return item.ref
+
+    def keep_artifact(
+        self, kind: str, content: bytes | Path, *, run: int | None = None, origin: str = ""
+    ) -> Ref:
+        """Add something that was learned, by this run or elsewhere; held as `put` holds data."""
+        item = data.held(kind, content)
+        with self._writing():
+            data.keep_artifact(self._db, item, run, origin)
+        return item.ref
+
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+    def _writing(self) -> Iterator[None]:
+        if self.read_only:
+            raise FileError(self.path, "it is read-only: save the session under another name")
+        with file.speaking(self.path):
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):  # a full disk has rolled back already
-                self._db.execute("ROLLBACK")
-            raise
 
     def _model_id(self, model: ModelRef | None) -> int | None:
         if model is None:
             return None
         config = to_text(dict(model.config))
-        self._db.execute(
-            "INSERT INTO models (digest, name, folder, config) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT DO UPDATE SET config = excluded.config",
-            (model.digest, model.name, model.folder, config),
-        )
-        where = (model.digest, model.name, model.folder)
-        found = "SELECT id FROM models WHERE digest = ? AND name = ? AND folder = ?"
-        return int(self._db.execute(found, where).fetchone()[0])
-
-    def _add_array(self, run: int, name: str, array: Array) -> None:
-        data = raw(array)
-        shape = to_text(array.shape)
-        for part in range(max(1, -(-len(data) // CHUNK))):
-            piece = data[part * CHUNK : (part + 1) * CHUNK]
-            row = (run, name, part, array.dtype.str, shape, piece)
-            self._db.execute("INSERT INTO arrays VALUES (?, ?, ?, ?, ?, ?)", row)
+        return upkeep.model_id(self._db, model.digest, model.name, model.folder, config)
 
     # --- reading -------------------------------------------------------------------------------
 
-    def runs(self) -> list[RunRow]:
-        """Every run without its arrays, oldest first; one that is not readable says why."""
-        listed: list[RunRow] = []
-        numbers: list[int] = []
-        try:
-            ids = self._db.execute("SELECT id FROM runs ORDER BY id LIMIT ?", (_LISTED,))
-            numbers.extend(int(number) for (number,) in ids)
-        except UNREADABLE as error:
-            listed.append(RunRow(0, unreadable=f"the list of runs is damaged: {said(error)}"))
-        for number in numbers:
-            kind = ""
-            try:
-                row = self._one(rows.SELECT, number)
-                kind = str(row[0])
-                listed.append(rows.from_row(number, row))
-            except UNREADABLE as error:
-                listed.append(RunRow(number, kind, unreadable=said(error)))
-        return listed
+    def runs(self, deleted: bool = False) -> list[RunRow]:
+        """Every run without arrays and words, oldest first; an unreadable one says why it is.
+
+        deleted: those in the trash instead. Of far too many runs the newest are listed.
+        """
+        return upkeep.runs(self._db, deleted)
 
     def load(self, number: int) -> Run:
         """A run with its result as the technique's own `Result`; FileError if not readable."""
         try:
-            row = rows.from_row(number, self._one(rows.SELECT, number))
-            if row.run is None or not row.kept:
-                return cast(Run, row.run)
+            found = self._one(rows.SELECT, number)
+            row = rows.from_row(number, found)
+            run = cast(Run, upkeep.described(self._db, row)[0])
+            run = replace(run, words=self._words(number))
+            if not row.kept:
+                return run
             (text,) = self._one("SELECT fields FROM runs WHERE id = ?", number)
-            values = rows.from_object(text)
-            arrays = {name: self._array(number, name) for name in self._names(number)}
-            if digest(arrays, values) != row.run.digest:
+            values = from_object(text)
+            most = self.nbytes
+            read = {
+                name: arrays.read(self._db, number, name, most)
+                for name in arrays.names(self._db, number)
+            }
+            if digest(read, values) != run.digest:
                 raise ValueError("its result is not the one that was stored")
-            return replace(row.run, result=unpack(type(row.run.spec), arrays, values))
+            return replace(run, result=unpack(type(run.spec), read, values, found[1]))
         except UNREADABLE as error:
             raise FileError(self.path, f"run {number} is not readable: {said(error)}") from error
+
+    def digest(self, number: int) -> str:
+        """SHA-256 of a stored run's result; "" if it has none."""
+        with file.speaking(self.path):
+            found = self._db.execute("SELECT digest FROM runs WHERE id = ?", (number,)).fetchone()
+            return str(found[0]) if found else ""
+
+    def data(self) -> list[DataRow]:
+        """The data that were put, without their content."""
+        return data.data(self._db)
+
+    def artifacts(self, run: int | None = None) -> list[ArtifactRow]:
+        """What was learned by one run, or by any and elsewhere, without the content."""
+        return data.artifacts(self._db, run)
+
+    def content(self, ref: Ref) -> bytes:
+        """The verified bytes of data or an artifact; FileError if not inside, or damaged."""
+        return data.content(self.path, self._db, ref)
+
+    def _words(self, number: int) -> dict[int, str]:
+        try:
+            return about.read_words(self._db, number, self._db.format)
+        except UNREADABLE:
+            return {}  # the ids, which are what the network read, are sealed on their own
 
     def _one(self, sql: str, number: int) -> tuple[Any, ...]:
         row = self._db.execute(sql, (number,)).fetchone()
         if row is None:
             raise LookupError("there is no such run")
         return row
-
-    def _names(self, number: int) -> list[str]:
-        sql = "SELECT name FROM arrays WHERE run = ? AND part = 0 ORDER BY rowid LIMIT 1000"
-        return [str(name) for (name,) in self._db.execute(sql, (number,))]
-
-    def _array(self, number: int, name: str) -> Array:
-        where = (number, name)
-        about = "SELECT dtype, shape FROM arrays WHERE run = ? AND name = ? AND part = 0"
-        dtype, shape = self._db.execute(about, where).fetchone()
-        if not _DTYPE.fullmatch(dtype):
-            raise ValueError(f"{name} has an unknown type of number")
-        lengths = from_text(shape)
-        if not isinstance(lengths, list) or not all(
-            type(length) is int and length >= 0 for length in lengths
-        ):
-            raise ValueError(f"{name} has no shape")
-        size = math.prod(lengths) * np.dtype(dtype).itemsize
-        there = "SELECT sum(length(data)), count(*) FROM arrays WHERE run = ? AND name = ?"
-        stored, parts = self._db.execute(there, where).fetchone()
-        if stored != size:
-            raise ValueError(f"{name} should have {size} bytes and has {stored}")
-        if size > self.nbytes:  # pages may be claimed twice: a small file that wants all memory
-            raise ValueError(f"{name} claims {size} bytes, more than the file has")
-        data = np.empty(size, np.uint8)
-        filled = 0
-        for part in range(parts):
-            sql = "SELECT data FROM arrays WHERE run = ? AND name = ? AND part = ?"
-            piece = np.frombuffer(self._db.execute(sql, (*where, part)).fetchone()[0], np.uint8)
-            data[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        return data.view(dtype).reshape(lengths)
