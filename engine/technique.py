@@ -7,6 +7,7 @@ The table of kinds is filled by importing `engine.techniques`: one file there is
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 import types
@@ -19,6 +20,7 @@ import msgspec
 
 from engine import blas as blas_threads
 from engine.errors import Cancelled, RunError, SpecError
+from engine.refs import Ref, refs_in
 
 __all__ = [
     "Cancelled",
@@ -42,15 +44,6 @@ __all__ = [
 
 Changes = tuple[tuple[int, Mapping[str, Any]], ...]
 """Live changes as (step at which they took effect, {field: value}), in order."""
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A learned or large input of a run: what it is, the SHA-256 of its bytes, where it was."""
-
-    kind: str
-    digest: str
-    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -175,10 +168,21 @@ class Technique:
                 raise SpecError(name, "cannot change while the run goes on; stop and run again")
         return replace(self, **change)
 
+    def refs(self) -> tuple[Ref, ...]:
+        """The learned and large inputs that the fields name, in order."""
+        return refs_in(self)
+
     @classmethod
     def upgrade(cls, spec: dict[str, Any], version: int) -> dict[str, Any]:
         """Turn the stored fields of an older `version` into those of today."""
         return spec
+
+    @classmethod
+    def upgrade_result(
+        cls, arrays: dict[str, Any], values: dict[str, Any], version: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The same for a stored result: its arrays by field name, its other fields as JSON."""
+        return arrays, values
 
 
 def _check(name: str, value: Any, about: Mapping[str, Any]) -> None:
@@ -242,7 +246,7 @@ def from_json(data: Mapping[str, Any], kind: str = "") -> Technique:
 
 def field_values(cls: type[Technique], values: Mapping[str, Any]) -> dict[str, Any]:
     """Plain JSON values as the fields of `cls` hold them; SpecError names one that does not fit."""
-    known, hints = [item.name for item in fields(cls)], typing.get_type_hints(cls)
+    known, hints = [item.name for item in fields(cls)], _hints(cls)
     fitted = {}
     for name, value in values.items():
         if name not in known:
@@ -255,6 +259,11 @@ def field_values(cls: type[Technique], values: Mapping[str, Any]) -> dict[str, A
     return fitted
 
 
+@functools.cache
+def _hints(cls: type[Technique]) -> dict[str, Any]:
+    return typing.get_type_hints(cls)  # half the time that a list of runs takes, if asked each time
+
+
 def type_name(hint: Any) -> str:
     """A field's type in words a form or a reader of JSON understands."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
@@ -264,6 +273,8 @@ def type_name(hint: Any) -> str:
         return f"list of {type_name(args[0])}"
     if hint is type(None):
         return "null"
+    if hint is Ref:
+        return "reference"
     return {"int": "integer", "float": "number", "str": "text", "bool": "true or false"}.get(
         getattr(hint, "__name__", str(hint)), getattr(hint, "__name__", str(hint))
     )
