@@ -18,19 +18,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import engine
+from engine.arguments import EXPORTS, WrongArguments, parser
 from engine.errors import FileError, RunError, SpecError
 
-
-class _WrongArguments(Exception):
-    pass
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _WrongArguments(f"{message}; see {self.prog} --help")
+_WIDEST = 40  # characters; a longer title moves its own row only
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failure(error: BaseException, more: str = "") -> int:
     """Say what went wrong on one line and give the exit code."""
-    if isinstance(error, _WrongArguments | SpecError):
+    if isinstance(error, WrongArguments | SpecError):
         return _fail(2, f"{error}{more}")
     if isinstance(error, FileError | RunError):
         return _fail(1, f"{error}{more}")
@@ -61,8 +54,13 @@ def _failure(error: BaseException, more: str = "") -> int:
 
 
 def _fail(code: int, message: str) -> int:
-    print("mechanoscope:", " ".join(message.split()), file=sys.stderr)
+    print("mechanoscope:", _shown(message), file=sys.stderr)
     return code
+
+
+def _shown(text: str) -> str:
+    """One line. What a file says of itself cannot steer the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def _log(error: BaseException) -> str:
@@ -87,7 +85,7 @@ def _dispatch(argv: list[str]) -> int:
     if not argv:
         return _window([])
     if argv[0].startswith("-") or argv[0] in _COMMANDS:
-        arguments = _parser().parse_args(argv)
+        arguments = parser().parse_args(argv)
         with warnings.catch_warnings():
             # What is not finite is an error of its own, in one line; NumPy's words would be others.
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -95,9 +93,9 @@ def _dispatch(argv: list[str]) -> int:
     if not Path(argv[0]).exists():
         close = difflib.get_close_matches(argv[0], _COMMANDS, 1)
         hint = f"; did you mean {close[0]}?" if close else "; see mechanoscope --help"
-        raise _WrongArguments(f"there is no command, folder or file {argv[0]!r}{hint}")
+        raise WrongArguments(f"there is no command, folder or file {argv[0]!r}{hint}")
     if len(argv) > 1:
-        raise _WrongArguments("give one folder or one session file")
+        raise WrongArguments("give one folder or one session file")
     return _window(argv)
 
 
@@ -110,52 +108,6 @@ def _gui(module: str) -> Callable[[Any], int]:
     return importlib.import_module(f"gui.{module}").main
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="mechanoscope",
-        usage="mechanoscope [FOLDER | FILE.mscope]\n       mechanoscope COMMAND ...",
-        description="Open a neural network and read it. Without a command: the window.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"mechanoscope {engine.__version__}")
-    commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, prog="mechanoscope"
-    )
-
-    def command(name: str, about: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=about, description=about, allow_abbrev=False)
-
-    command("techniques", "List the techniques.")
-    one = command("describe", "A technique's fields, limits, defaults and result, as JSON.")
-    one.add_argument("kind", metavar="KIND")
-    one = command("run", "Run a technique and write its result.")
-    one.add_argument("kind", metavar="KIND")
-    one.add_argument("--model", metavar="FOLDER", help="the network to read")
-    one.add_argument("--spec", metavar="FILE.json", help="values of fields, as JSON")
-    one.add_argument(
-        "--set", metavar="FIELD=VALUE", action="append", default=[],
-        help="one field; the value is JSON if that fits the field, else text; wins over --spec",
-    )  # fmt: skip
-    one.add_argument("--out", metavar="FILE.npz", required=True, help="where the arrays go")
-    one = command("cache", "Run a model once and write its activations.")
-    one.add_argument("--model", metavar="FOLDER", required=True)
-    prompt = one.add_mutually_exclusive_group(required=True)
-    prompt.add_argument("--prompt", metavar="TEXT")
-    prompt.add_argument("--tokens", metavar="1,2,3", help="token ids instead of text")
-    one.add_argument("--bos", choices=("yes", "no"), help="default: as the tokenizer's file says")
-    one.add_argument(
-        "--names", metavar="PATTERN", action="append", default=[],
-        help="hook names to keep, such as 'blocks.*.attn.hook_pattern'; default: all",
-    )  # fmt: skip
-    one.add_argument("--out", metavar="FILE.npz", required=True, help="where the arrays go")
-    one = command("inspect", "A model's architecture, size, memory need and self-check.")
-    one.add_argument("folder", metavar="FOLDER")
-    one.add_argument("--json", action="store_true", help="the same as JSON")
-    one = command("tour", "The guided tour without a display: pictures and report.html.")
-    one.add_argument("--out", metavar="DIR", required=True, help="the folder for them")
-    return parser
-
-
 # --- techniques ----------------------------------------------------------------------------------
 
 
@@ -166,7 +118,7 @@ def _technique(kind: str) -> Any:
     if kind not in table:
         close = difflib.get_close_matches(kind, table, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(table)}"
-        raise _WrongArguments(f"no technique is called {kind!r}; {hint}")
+        raise WrongArguments(f"no technique is called {kind!r}; {hint}")
     return table[kind]
 
 
@@ -189,56 +141,129 @@ def _describe(arguments: argparse.Namespace) -> int:
 
 
 def _spec(arguments: argparse.Namespace) -> Any:
-    """The spec that --spec and --set describe; _WrongArguments or SpecError if they do not."""
+    """The spec that --spec and --set describe; WrongArguments or SpecError if they do not."""
     from engine import technique
-    from engine.script import read_value
+    from engine.export import read_value
 
     cls, values = _technique(arguments.kind), {}
     if arguments.spec is not None:
         try:
             values = json.loads(Path(arguments.spec).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            raise _WrongArguments(f"--spec {arguments.spec} is not readable: {error}") from None
+            raise WrongArguments(f"--spec {arguments.spec} is not readable: {error}") from None
         if not isinstance(values, dict):
-            raise _WrongArguments(f"--spec {arguments.spec} holds no JSON object")
+            raise WrongArguments(f"--spec {arguments.spec} holds no JSON object")
         if (kind := values.pop("kind", arguments.kind)) != arguments.kind:
-            raise _WrongArguments(f"--spec {arguments.spec} is for {kind}, not {arguments.kind}")
+            raise WrongArguments(f"--spec {arguments.spec} is for {kind}, not {arguments.kind}")
     typed = {}
     for entry in arguments.set:
         name, equals, text = entry.partition("=")
         if not equals:
-            raise _WrongArguments(f"--set {entry}: write it as field=value")
+            raise WrongArguments(f"--set {entry}: write it as field=value")
         typed[name] = read_value(cls, name, text)
     return replace(technique.from_json(values, arguments.kind), **typed)
 
 
+def _changes(spec: Any, typed: list[str]) -> list[tuple[int, dict[str, Any]]]:
+    """The live changes that --change describes, in the order of their steps."""
+    from engine.export import read_change
+
+    changes = sorted((read_change(type(spec), text) for text in typed), key=lambda one: one[0])
+    for _, change in changes:
+        spec = spec.changed(change)
+    return changes
+
+
 def _run(arguments: argparse.Namespace) -> int:
-    from engine.headless import run_to_file
+    from engine.export import read_intervention
+    from engine.headless import check_session, run_to_file
 
     spec = _spec(arguments)
-    out = _writable(arguments.out)
+    changes = _changes(spec, arguments.change)
+    interventions = [read_intervention(text) for text in arguments.intervene]
+    if not arguments.out and not arguments.session:
+        raise WrongArguments("say where the result goes: --out FILE.npz, --session FILE.mscope")
+    out = _writable(arguments.out) if arguments.out else None
+    session = Path(arguments.session) if arguments.session else None
     if spec.needs and not arguments.model:
-        raise _WrongArguments(f"{arguments.kind} reads a model: add --model FOLDER")
+        raise WrongArguments(f"{arguments.kind} reads a model: add --model FOLDER")
     if arguments.model and not spec.needs:
-        raise _WrongArguments(f"{arguments.kind} reads no model: leave --model out")
-    run, error = run_to_file(spec, arguments.model, out, sys.stderr)
+        raise WrongArguments(f"{arguments.kind} reads no model: leave --model out")
+    if interventions and not (spec.needs and spec.takes_interventions):
+        raise WrongArguments(f"{arguments.kind} takes no interventions: leave --intervene out")
+    if session is not None:
+        try:
+            check_session(session)
+        except FileError as error:
+            raise WrongArguments(f"--session {error}") from None
+    run, error = run_to_file(
+        spec, arguments.model, out, sys.stderr,
+        changes=changes, interventions=interventions, session=session,
+    )  # fmt: skip
+    places = " and ".join(str(place) for place in (out, session) if place is not None)
     if run.status == "finished":
-        print(f"{out}: {run.seconds:.1f} s", file=sys.stderr)
+        print(f"{places}: {run.seconds:.1f} s", file=sys.stderr)
         return 0
-    kept = "" if run.result is None else f"; what was computed until then is in {out}"
+    kept = "" if session is None else f"; the run, without a result, is in {session}"
+    if run.result is not None:
+        kept = f"; what was computed until then is in {places}"
     if error is None:
         return _fail(1, f"stopped{kept or '; nothing was written'}")
     return _failure(error, kept)
 
 
 def _writable(path: str) -> Path:
-    from engine.script import check_writable
+    from engine.export import check_writable
 
     try:
         check_writable(path)
     except FileError as error:
-        raise _WrongArguments(f"--out {error}") from None
+        raise WrongArguments(f"--out {error}") from None
     return Path(path)
+
+
+# --- sessions ------------------------------------------------------------------------------------
+
+
+def _row(run: Mapping[str, Any]) -> list[str]:
+    """A run as a line of the list."""
+    first = [str(run["id"]), run["kind"]]
+    if "unreadable" in run:
+        return [*first, f"not readable: {run['unreadable']}", "", "", "", "", ""]
+    kept = "" if run["kept"] or not run["size"] else ", not kept"
+    started = run["started"][:19].replace("T", " ")
+    size = f"{run['size'] / 1e6:.2f}{kept}"
+    return [*first, run["title"], run["model"], run["status"], started,
+            f"{run['seconds']:.2f}", size]  # fmt: skip
+
+
+def _session(arguments: argparse.Namespace) -> int:
+    from engine.headless import about_session
+
+    runs = about_session(Path(arguments.file))
+    if arguments.json:
+        print(json.dumps(runs, indent=2))
+        return 0
+    heads = ["id", "kind", "title", "model", "status", "started", "seconds", "MB"]
+    rows = [heads, *map(_row, runs)]
+    cells = [[_shown(cell) for cell in row] for row in rows]
+    widths = [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
+    for row in cells:
+        pairs = zip(row, widths, strict=True)
+        print("  ".join(f"{cell:<{width}}" for cell, width in pairs).rstrip())
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from engine.headless import export_run
+
+    out = _writable(arguments.out)
+    how = arguments.how or out.suffix.lower().removeprefix(".")
+    if how not in EXPORTS:
+        raise WrongArguments(f"--out {out}: say what it is with --as {'|'.join(EXPORTS)}")
+    export_run(Path(arguments.file), arguments.run, how, out)
+    print(out, file=sys.stderr)
+    return 0
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -250,11 +275,11 @@ def _cache(arguments: argparse.Namespace) -> int:
     prompt = arguments.prompt
     if arguments.tokens is not None:
         if arguments.bos:
-            raise _WrongArguments("--bos goes with --prompt; --tokens are read as they are")
+            raise WrongArguments("--bos goes with --prompt; --tokens are read as they are")
         try:
             prompt = [int(token) for token in arguments.tokens.split(",")]
         except ValueError:
-            raise _WrongArguments(f"--tokens {arguments.tokens}: write ids as 1,2,3") from None
+            raise WrongArguments(f"--tokens {arguments.tokens}: write ids as 1,2,3") from None
     out, bos = _writable(arguments.out), arguments.bos or "auto"
     told = cache_to_file(arguments.model, prompt, bos, arguments.names, out)
     print(f"{out}: {told}", file=sys.stderr)
@@ -296,6 +321,8 @@ _COMMANDS = {
     "techniques": _techniques,
     "describe": _describe,
     "run": _run,
+    "session": _session,
+    "export": _export,
     "cache": _cache,
     "inspect": _inspect,
     "tour": _tour,

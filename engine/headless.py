@@ -1,4 +1,4 @@
-"""Runs, activations and models as files and JSON values: what the commands do, without a terminal.
+"""Runs, activations, models and sessions as files and JSON values: the commands, but no terminal.
 
 Progress goes to a text stream: one line that is redrawn if that is a terminal, else a line now and
 then.
@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
 import numpy as np
 
-from engine.errors import RunError, SpecError
-from engine.model import open_model, peek, self_check
+from engine.errors import FileError, RunError, SpecError
+from engine.export import (
+    check_writable,
+    to_notebook,
+    to_script,
+    write_arrays,
+    write_csv,
+    write_npz,
+    write_text,
+)
+from engine.model import Intervention, open_model, peek, self_check
 from engine.model.hooks import optional_axes
 from engine.model.taps import chooser
-from engine.script import write_arrays, write_npz
-from engine.session import Run
+from engine.session import Run, RunRow, Session, pack
+from engine.session.run import digest
 from engine.technique import Technique
 from engine.worker import DONE, Tick, Worker
 
+_IDS = ("tokens", "ids", "_id")  # how names of fields end that hold token ids
+_WORDS = 20_000  # tokens whose texts are kept with a run
 _BAR = 24  # characters
 _LINE = 110  # characters
 _REDRAW = 0.1  # seconds between two states of the progress line
@@ -31,18 +43,34 @@ _SPARSE = 10.0  # seconds between two lines of progress in a log
 
 
 def run_to_file(
-    spec: Technique, folder: str | None, out: Path, stream: TextIO
+    spec: Technique,
+    folder: str | None,
+    out: Path | None,
+    stream: TextIO,
+    *,
+    changes: Sequence[tuple[int, Mapping[str, Any]]] = (),
+    interventions: Sequence[Intervention] = (),
+    session: Path | None = None,
 ) -> tuple[Run, BaseException | None]:
     """Run a technique and write its result; what a stopped or failed run has is written too.
 
+    changes are made at their steps. session: a file, new or old, that the run is added to.
     The first KeyboardInterrupt stops the run, a second one is passed on.
     """
     model = open_model(folder) if folder is not None else None
-    worker, progress = Worker(spec, model), Progress(stream)
+    if model is not None:
+        for entry in interventions:
+            try:
+                entry.check(model.hooks(), model.config)
+            except RunError as error:
+                raise SpecError("--intervene", str(error)) from None
+    worker = Worker(spec, model, interventions=tuple(interventions), replay=tuple(changes))
+    progress = Progress(stream)
     result, metrics, stopping = None, {}, False
-    worker.start()
     while True:
         try:
+            if worker.state == "waiting":
+                worker.start()
             worker.join(_REDRAW)
             poll = worker.poll()
             result = poll.result if poll.result is not None else result
@@ -57,10 +85,97 @@ def run_to_file(
             stopping = True
             worker.cancel()
     progress.end()
-    run = Run.of(worker, result, poll.error, metrics)
+    run = Run.of(worker, result, poll.error, metrics, words=_words(model, result))
     if result is not None:
-        write_npz(out, result, spec, run.provenance())
+        run = replace(run, digest=digest(*pack(result)))
+    try:
+        if result is not None and out is not None:
+            write_npz(out, result, spec, run.provenance())
+    finally:  # one of the two may be on a full disk
+        if session is not None:
+            with _session_for(session) as file:
+                file.add(run, keep_large=out is None)
     return run, poll.error
+
+
+def _words(model: Any, result: Any) -> dict[int, str]:
+    """How the tokens in a result are spelled: those of its fields that hold ids."""
+    if model is None or result is None:
+        return {}
+    found: set[int] = set()
+    for item in fields(result):
+        value = np.asarray(getattr(result, item.name))
+        if item.name.endswith(_IDS) and value.dtype.kind in "iu":
+            found.update(np.unique(value[value >= 0]).tolist())
+    ids = sorted(found)[:_WORDS]
+    return dict(zip(ids, model.pieces(ids), strict=True))
+
+
+# --- sessions ----------------------------------------------------------------------------------
+
+
+def check_session(path: Path) -> None:
+    """FileError if a run cannot be added there; asked before hours of work, not after."""
+    if not path.exists():
+        check_writable(path)
+        return
+    with Session.open(path) as file:
+        if file.read_only:
+            raise FileError(path, "it is read-only: name another file")
+
+
+def _session_for(path: Path) -> Session:
+    return Session.open(path) if path.exists() else Session.create(path)
+
+
+def about_session(path: Path) -> list[dict[str, Any]]:
+    """A session's runs as JSON values, oldest first; `unreadable` says why one is not."""
+    with Session.open(path, read_only=True) as file:
+        return [_about_row(row) for row in file.runs()]
+
+
+def _about_row(row: RunRow) -> dict[str, Any]:
+    run = row.run
+    about = {"id": row.id, "kind": row.kind, "size": row.size, "kept": row.kept}
+    if run is None:
+        return {**about, "unreadable": row.unreadable}
+    return {
+        **about,
+        "title": run.title or run.spec.title or run.kind,
+        "model": "" if run.model is None else run.model.name,
+        "status": run.status,
+        "started": run.started,
+        "seconds": run.seconds,
+        "note": run.note,
+    }
+
+
+def export_run(path: Path, number: int, how: str, out: Path) -> Run:
+    """Write one run of a session as one of EXPORTS; FileError if it or its result is not there."""
+    with Session.open(path, read_only=True) as file:
+        run = file.load(number)
+    if how in ("npz", "csv") and run.result is None:
+        raise FileError(path, f"the result of run {number} is not in it: export py and run that")
+    EXPORTS[how](run, out)
+    return run
+
+
+EXPORTS: Mapping[str, Callable[[Run, Path], None]] = {
+    "npz": lambda run, out: write_npz(out, run.result, run.spec, run.provenance()),
+    "csv": lambda run, out: write_csv(out, run.result, run.spec, run.provenance()),
+    "py": lambda run, out: write_text(out, to_script(run)),
+    "ipynb": lambda run, out: write_text(out, to_notebook(run)),
+    "json": lambda run, out: write_text(out, _json(run.provenance()) + "\n"),
+}
+"""How a run leaves a session, by the ending of the file."""
+
+
+def _json(value: Any) -> str:
+    """JSON that every reader takes: a number that is not finite becomes null."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+# --- models ------------------------------------------------------------------------------------
 
 
 def cache_to_file(

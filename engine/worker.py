@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from engine import blas
 from engine.blas import cores
-from engine.errors import Cancelled
+from engine.errors import Cancelled, RunError
 from engine.technique import Technique, Update
 
 __all__ = ["DONE", "Poll", "State", "Tick", "Worker", "cores"]
@@ -52,7 +52,8 @@ class Poll:
 class Worker:
     """One run: spec and model in; `poll cancel pause resume step send` while it runs.
 
-    `spec` stays what the run began with, so that it and `changes` together replay the run. `work`
+    `spec` stays what the run began with, so that it and `changes` together replay the run: given as
+    `replay`, they are made at their steps, to the bits of `spec.run(model, changes)`. `work`
     may be given instead: any callable taking `watch` (raises Cancelled after Stop) and
     `report(done, total)`, returning its result; for opening models and writing sessions.
     """
@@ -62,6 +63,7 @@ class Worker:
     interventions: Sequence[Any] = ()
     work: Callable[[Callable[[], None], Callable[[int, int], None]], Any] | None = None
     changes: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    replay: Sequence[tuple[int, Mapping[str, Any]]] = ()
     blas_threads: int = 0
     began: float = 0.0  # seconds since 1970
     seconds: float = 0.0
@@ -80,6 +82,9 @@ class Worker:
         self._go.set()
         self._single = False
         self._inbox: deque[dict[str, Any]] = deque()
+        self._due: dict[int, dict[str, Any]] = {}
+        for step, change in self.replay:
+            self._due.setdefault(step, {}).update(change)
         self._started = 0.0
         self._thread = threading.Thread(target=self._main, name="mechanoscope-worker", daemon=True)
 
@@ -195,7 +200,7 @@ class Worker:
                 self._put(last)
                 change = self._wait_and_read(last)
         except StopIteration:
-            return last.snapshot() if last else None
+            return self._finished(last)
         except Cancelled:
             raise Cancelled(last.snapshot() if last else None) from None
         except Exception as problem:
@@ -203,6 +208,14 @@ class Worker:
             raise
         finally:
             generator.close()
+
+    def _finished(self, last: Update | None) -> Any:
+        result = last.snapshot() if last else None
+        if self._due:
+            error = RunError(f"no update had step {min(self._due)}, so its change was never made")
+            error.partial_result = result  # pyright: ignore[reportAttributeAccessIssue]
+            raise error
+        return result
 
     def _salvage(self, last: Update | None) -> Any:
         """The result up to the last good update, though what failed may be the snapshot itself."""
@@ -225,9 +238,9 @@ class Worker:
             with self._lock:
                 self._state = "running"
         self.watch()
-        if not self._inbox or self._now is None:
+        merged = self._due.pop(update.step, {})
+        if self._now is None or not (merged or self._inbox):
             return None
-        merged: dict[str, Any] = {}
         while self._inbox:
             merged.update(self._inbox.popleft())
         self._now = self._now.changed(merged)

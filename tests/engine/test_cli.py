@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import signal
@@ -22,7 +21,6 @@ from engine import cli, headless, technique
 from engine.errors import RunError
 from engine.model import open_model
 from engine.technique import SpecError, Technique, Update, array, describe, param
-from engine.worker import Tick
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class _Tally(Technique):
     n: int = param(3, "steps", low=1, high=9)
     end: str = param("well", "how it ends", choices=("well", "run", "spec", "bug", "ctrl-c"))
     text: str = param("", "any text")
+    pace: float = param(1.0, "what is counted", low=1.0, live=True)
 
     def steps(self, model: Any) -> Generator[Update, Self | None, None]:
         endings = {
@@ -48,6 +47,7 @@ class _Tally(Technique):
             "spec": SpecError("n", "is too many here"),
             "bug": KeyError("a bug"),
         }
+        spec, tally = self, []
         for step in range(1, self.n + 1):
             if step == 2 and self.end in endings:
                 raise endings[self.end]
@@ -55,7 +55,9 @@ class _Tally(Technique):
                 signal.raise_signal(signal.SIGINT)
                 while True:  # until Stop arrives
                     yield Update(1, self.n, lambda: _TallyResult(np.arange(1.0)))
-            yield Update(step, self.n, lambda n=step: _TallyResult(np.arange(float(n))))
+            tally.append(spec.pace * (step - 1))
+            change = yield Update(step, self.n, lambda: _TallyResult(np.array(tally)))
+            spec = change or spec
 
 
 @pytest.fixture(autouse=True)
@@ -126,8 +128,8 @@ def test_set_wins_over_the_spec_file(out: Path, tmp_path: Path) -> None:
         (["nonsense"], "there is no command, folder or file 'nonsense'"),
         (["inspct"], "did you mean inspect?"),
         (["--nonsense"], "required: COMMAND"),
-        (["run"], "required: KIND, --out"),
-        (["run", "_Tally"], "required: --out"),
+        (["run"], "required: KIND"),
+        (["run", "_Tally"], "say where the result goes: --out FILE.npz, --session FILE.mscope"),
         (["run", "_Taly", "--out", "OUT"], "no technique is called '_Taly'; did you mean _Tally?"),
         (["run", "_Tally", "--set", "n", "--out", "OUT"], "--set n: write it as field=value"),
         (["run", "_Tally", "--set", "m=1", "--out", "OUT"], "m: _Tally has no such field"),
@@ -138,6 +140,13 @@ def test_set_wins_over_the_spec_file(out: Path, tmp_path: Path) -> None:
         (["run", "_Tally", "--model", ".", "--out", "OUT"], "reads no model"),
         (["run", "LogitLens", "--out", "OUT"], "LogitLens reads a model: add --model FOLDER"),
         (["run", "_Tally", "--set", "end=spec", "--out", "OUT"], "n: is too many here"),
+        (["run", "_Tally", "--change", "1:n", "--out", "OUT"], "step:field=value"),
+        (["run", "_Tally", "--change", "1:n=2", "--out", "OUT"], "n: cannot change while"),
+        (["run", "_Tally", "--change", "1:pace=0", "--out", "OUT"], "pace: 0.0 is below 1"),
+        (["run", "_Tally", "--intervene", "1", "--out", "OUT"], "--intervene: 1 is no JSON object"),
+        (["run", "_Tally", "--intervene", '{"name": "a"}', "--out", "OUT"], "no interventions"),
+        (["run", "_Tally", "--session", "no/a.mscope"], "--session no/a.mscope: its folder does"),
+        (["run", "_Tally", "--session", "README.md"], "it is not a Mechanoscope session"),
         (["describe", "Lens"], "no technique is called 'Lens'"),
         (["cache", "--model", ".", "--out", "OUT"], "one of the arguments --prompt --tokens"),
         (["cache", "--model", ".", "--tokens", "1,x", "--out", "OUT"], "write ids as 1,2,3"),
@@ -154,6 +163,26 @@ def test_wrong_arguments_are_named_with_exit_code_2(
 ) -> None:
     assert cli.main([str(out) if word == "OUT" else word for word in words]) == 2
     assert message in _line(capsys)
+
+
+def test_changes_are_made_at_their_steps(out: Path, capsys: Captured) -> None:
+    words = ["run", "_Tally", "--change", "2:pace=5", "--change", "1:pace=3", "--out", str(out)]
+    assert cli.main(words) == 0
+    with np.load(out) as stored:
+        assert stored["tally"].tolist() == [0.0, 3.0, 10.0]
+        changes = json.loads(str(stored["provenance"]))["changes"]
+    assert changes == [[1, {"pace": 3.0}], [2, {"pace": 5.0}]]
+    capsys.readouterr()
+    assert cli.main(["run", "_Tally", "--change", "7:pace=5", "--out", str(out)]) == 1
+    assert "no update had step 7, so its change was never made" in _line(capsys)
+
+
+def test_an_intervention_that_the_model_does_not_have_is_a_wrong_argument(
+    folder: str, out: Path, capsys: Captured
+) -> None:
+    words = ["run", "LogitLens", "--model", folder, "--set", "prompt=[1]", "--out", str(out)]
+    assert cli.main([*words, "--intervene", '{"name": "blocks.9.hook_attn_out"}']) == 2
+    assert "blocks.9.hook_attn_out: there is no such hook" in _line(capsys)
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"kind": "LogitLens"}', '{"n": 2, "m": 3}'])
@@ -339,34 +368,6 @@ def test_the_list_of_techniques_opens_no_tokenizer(project: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def _progress(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, seconds: int) -> str:
-    """What is shown of `seconds` seconds of a run of 600 steps, ten a second."""
-    now = [0.0]
-    monkeypatch.setattr("engine.headless.time", SimpleNamespace(monotonic=lambda: now[0]))
-    progress = headless.Progress(stream)
-    for step in range(1, seconds * 10 + 1):
-        now[0] = step / 10
-        progress.show(Tick(step, 600, {"loss": 0.5}, "", now[0]))
-    return stream.getvalue()
-
-
-def test_progress_redraws_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = _progress(_Terminal(), monkeypatch, 15)
-    assert "\n" not in shown
-    assert shown.split("\r")[-1].endswith("150/600  25%, 0:45 left  loss 0.5")
-
-
-def test_progress_in_a_log_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = _progress(io.StringIO(), monkeypatch, 25).splitlines()
-    assert len(lines) == 2
-    assert "100/600" in lines[0]
 
 
 def test_a_copied_folder_is_read_like_the_first(folder: str, tmp_path: Path, out: Path) -> None:

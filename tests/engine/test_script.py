@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import runpy
 import shlex
 import subprocess
 import sys
 from collections.abc import Generator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,12 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from engine import cli
-from engine.errors import FileError
-from engine.model import Intervention, open_model
-from engine.script import read_value, to_command, to_script, write_arrays, write_npz
+from engine import cli, technique
+from engine.export import (
+    to_command,
+    to_notebook,
+    to_script,
+)
+from engine.model import Intervention, open_model, weights_digest
 from engine.session import ModelRef, Run, Session, pack
 from engine.technique import Ref, Technique, Update, array, kinds, param
+from engine.worker import Worker
 
 EXAMPLES: dict[str, Any] = {
     "clean": (1, 2, 3, 4),
@@ -77,6 +83,33 @@ def example(cls: type[Technique]) -> Technique:
     return cls(**values)
 
 
+LIVE: dict[str, Any] = {}
+"""What a live field of this name is changed to, where doubling its value would not do."""
+
+
+def changes_of(spec: Technique) -> list[tuple[int, dict[str, Any]]]:
+    """A change of every live field at the first step; most techniques have none."""
+    change = {
+        item.name: LIVE.get(item.name, getattr(spec, item.name) * 2)
+        for item in fields(spec)
+        if item.metadata.get("live")
+    }
+    return [(1, change)] if change else []
+
+
+def recorded(spec: Technique, folder: Path) -> Run:
+    """A run of a spec, with a live change and an intervention where it takes such."""
+    zero = (Intervention("blocks.0.hook_attn_out", positions=(1, 2)),)
+    model = open_model(folder) if spec.needs else None
+    interventions = zero if model is not None and spec.takes_interventions else ()
+    worker = Worker(spec, model, interventions=interventions, replay=changes_of(spec))
+    worker.start()
+    assert worker.join(60.0)
+    poll = worker.poll()
+    assert poll.state == "finished", poll.error
+    return Run.of(worker, poll.result)
+
+
 def _execute(script: str, tmp_path: Path) -> dict[str, Any]:
     file = tmp_path / "exported.py"
     file.write_text(script, encoding="utf-8")
@@ -124,6 +157,37 @@ def test_every_technique_exports_a_command_that_gives_the_same_arrays(
             np.testing.assert_array_equal(stored[name], value, err_msg=name)
 
 
+@pytest.mark.parametrize("kind", [*kinds(), "_Drift"])
+def test_every_run_is_done_again_by_its_script_notebook_and_command(
+    kind: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(technique._KINDS, "_Drift", _Drift)  # the one with a live field
+    run = recorded(example(kinds()[kind]), folder)
+    assert run.changes or kind != "_Drift"
+    _same(_execute(to_script(run), tmp_path)["result"], run.result)
+    _same(_cells(to_notebook(run), tmp_path)["result"], run.result)
+    out = tmp_path / "out.npz"
+    assert cli.main(shlex.split(to_command(run, out=str(out)))[1:]) == 0
+    arrays, _ = pack(run.result)
+    with np.load(out) as stored:
+        for name, value in arrays.items():
+            np.testing.assert_array_equal(stored[name], value, err_msg=name)
+        again = json.loads(str(stored["provenance"]))
+    told = json.loads(json.dumps(run.provenance()))
+    assert (again["changes"], again["interventions"]) == (told["changes"], told["interventions"])
+
+
+def _cells(notebook: str, tmp_path: Path) -> dict[str, Any]:
+    """The code cells of a notebook, one after the other in one namespace."""
+    namespace: dict[str, Any] = {}
+    for cell in json.loads(notebook)["cells"]:
+        if cell["cell_type"] == "code":
+            file = tmp_path / f"{cell['id']}.py"
+            file.write_text("".join(cell["source"]), encoding="utf-8")
+            namespace |= runpy.run_path(str(file), init_globals=namespace)
+    return namespace
+
+
 @pytest.mark.parametrize("kind", kinds())
 def test_every_technique_comes_back_from_a_session(kind: str, folder: Path, tmp_path: Path) -> None:
     spec = example(kinds()[kind])
@@ -169,10 +233,13 @@ def test_a_run_brings_its_folder_changes_and_interventions(folder: Path, tmp_pat
     spec = example(kinds()["LogitLens"])
     model = ModelRef("gpt2", "sha256:1", str(folder))
     zero = (Intervention("blocks.0.hook_attn_out"),)
-    run = Run(spec=spec, model=model, interventions=zero)
-    assert to_script(run) == to_script(spec, folder, interventions=zero)
-    assert to_script(Run(spec=_Drift(), changes=((1, {"speed": 1.0}),))) == to_script(
-        _Drift(), changes=[(1, {"speed": 1.0})]
+    script = to_script(Run(spec=spec, model=model, interventions=zero))
+    for line in to_script(spec, folder, interventions=zero).splitlines()[3:]:
+        assert line in script
+    told = to_script(Run(spec=_Drift(), changes=((1, {"speed": 1.0}),)))
+    assert (
+        told.splitlines()[-4:]
+        == to_script(_Drift(), changes=[(1, {"speed": 1.0})]).splitlines()[-4:]
     )
 
 
@@ -182,92 +249,95 @@ def test_a_script_is_short_and_readable(tmp_path: Path) -> None:
     script = to_script(spec)
     assert script.splitlines()[0].startswith('"""Drift: exported from Mechanoscope ')
     assert "    prompt=(1, 2),\n" in script
-    assert max(map(len, to_script(_Drift()).splitlines())) <= 100
+    assert len(to_script(_Drift()).splitlines()) < 15
+    done = _execute(script, tmp_path)["spec"]
+    assert (done, done.start.where) == (spec, "C:\\temp")
+
+
+LONG = {
+    "a text": _Drift(text="A long sentence, with commas. " * 40),
+    "a text without blanks": _Drift(text="x" * 500),
+    "characters that are written as escapes": _Drift(text="\U000e0001\udc80\n" * 60),
+    "ids": _Drift(prompt=tuple(range(1000))),
+    "a path": _Drift(start=Ref("prompt pairs", "a" * 64, "/a folder" * 30 + "/file.csv")),
+}
+
+
+@pytest.mark.parametrize("which", LONG)
+def test_no_line_is_longer_than_100_columns(which: str, tmp_path: Path) -> None:
+    spec = LONG[which]
+    long = [(step, {"speed": 1.0 / step}) for step in range(1, 6)]
+    script = to_script(spec, changes=long)
+    assert max(map(len, script.splitlines())) <= 100
     assert _execute(script, tmp_path)["spec"] == spec
 
 
-TEXTS = [
-    "",
-    "plain",
-    " leading",
-    "5",
-    "5.5",
-    "true",
-    "null",
-    '"quoted"',
-    "[1, 2]",
-    "a=b 'c'\n",
-    "é",
-]
+def test_what_a_stranger_wrote_stays_text_in_a_script(tmp_path: Path) -> None:
+    evil = '"""\nraise SystemExit("run")\n"""\\'
+    model = ModelRef(evil, evil)
+    run = Run(spec=_Drift(), title=evil, model=model, versions={evil: evil}, started=evil)
+    script = to_script(run)
+    assert [type(node).__name__ for node in ast.parse(script).body[:1]] == ["Expr"]
+    _execute(script, tmp_path)
+    cells = _cells(to_notebook(run), tmp_path)
+    assert cells["spec"] == _Drift()
+    told = json.loads(to_notebook(Run(spec=_Drift(), title="<img src=x>")))["cells"][0]["source"]
+    assert "<" not in re.sub(r"\\.", "", "".join(told))
 
 
-@pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("name", ["text", "prompt", "answer"])
-def test_a_text_survives_the_command_line(name: str, text: str) -> None:
-    spec = _Drift(**{name: text})  # pyright: ignore[reportArgumentType]
-    words = shlex.split(to_command(spec))
-    pairs = [words[at + 1].split("=", 1) for at, word in enumerate(words) if word == "--set"]
-    read = {key: read_value(_Drift, key, value) for key, value in pairs}
-    assert _Drift(**read) == spec
+def test_a_script_says_what_was_run_and_what_came_out(folder: Path, tmp_path: Path) -> None:
+    run = recorded(example(kinds()["LogitLens"]), folder)
+    told = ast.get_docstring(ast.parse(to_script(run))) or ""
+    with Session.create(tmp_path / "a.mscope") as session:
+        digest = session.load(session.add(run)).digest
+    assert run.model is not None
+    for part in (run.model.name, run.model.digest, digest, run.started, np.__version__):
+        assert part in told
+    stopped = to_script(replace(run, status="cancelled"))
+    assert "was cancelled before its end" in stopped
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "value"),
-    [
-        ("n", "7", 7),
-        ("speed", "7", 7.0),
-        ("speed", "1e-3", 0.001),
-        ("flag", "true", True),
-        ("text", "7", "7"),
-        ("text", '"7"', "7"),
-        ("prompt", "[1, 2]", (1, 2)),
-        ("prompt", "The cat", "The cat"),
-        ("prompt", "7", "7"),
-        ("answer", "7", 7),
-        ("answer", '"7"', "7"),
-        ("answer", "null", None),
-        ("start", '{"kind": "sae", "digest": "ab"}', Ref("sae", "ab")),
-    ],
-)
-def test_a_value_is_json_where_that_fits_the_field_and_text_else(
-    name: str, text: str, value: object
+def test_a_script_warns_if_the_folder_holds_another_model(folder: Path, tmp_path: Path) -> None:
+    run = recorded(example(kinds()["LogitLens"]), folder)
+    model = open_model(folder)
+    for digest in (model.digest, weights_digest(model)):
+        assert run.model is not None
+        _execute(to_script(replace(run, model=replace(run.model, digest=digest))), tmp_path)
+    for digest in ("header:" + "0" * 64, "0" * 64):
+        script = to_script(replace(run, model=replace(run.model, digest=digest)))
+        assert max(map(len, script.splitlines()[:-20])) <= 100
+        with pytest.warns(UserWarning, match="holds another model than this run read"):
+            _execute(script, tmp_path)
+
+
+def test_a_notebook_is_one_for_every_reader() -> None:
+    run = Run(spec=_Drift(), title="A | *first* look", note="line\nline")
+    notebook = json.loads(to_notebook(run))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert notebook.keys() == {"cells", "metadata", "nbformat", "nbformat_minor"}
+    assert {"name", "display_name"} <= notebook["metadata"]["kernelspec"].keys()
+    assert notebook["metadata"]["language_info"]["name"] == "python"
+    kinds_of_cell = [cell["cell_type"] for cell in notebook["cells"]]
+    assert kinds_of_cell == ["markdown", "code", "code", "code"]
+    ids = [cell["id"] for cell in notebook["cells"]]
+    assert len(set(ids)) == 4
+    for cell in notebook["cells"]:
+        assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", cell["id"])
+        assert isinstance(cell["metadata"], dict)
+        assert all(isinstance(line, str) for line in cell["source"])
+        assert all(line.endswith("\n") for line in cell["source"][:-1])
+        more = {"execution_count", "outputs"} if cell["cell_type"] == "code" else set()
+        assert cell.keys() == {"cell_type", "id", "metadata", "source"} | more
+        if more:
+            assert (cell["execution_count"], cell["outputs"]) == (None, [])
+    told = "".join(notebook["cells"][0]["source"])
+    assert told.startswith("# A \\| \\*first\\* look\n")
+    assert "| Note | line line |" in told
+
+
+def test_the_last_cell_of_a_notebook_shows_the_arrays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert read_value(_Drift, name, text) == value
-
-
-def test_an_npz_holds_every_field_the_spec_and_what_made_it(tmp_path: Path) -> None:
-    spec, file = _Drift(n=2, text="x"), tmp_path / "out.npz"
-    run = Run(spec=spec, result=spec.run(None))
-    write_npz(file, run.result, spec, run.provenance())
-    with np.load(file, allow_pickle=False) as stored:
-        assert set(stored) == {"path", "names", "title", "note", "spec", "provenance"}
-        np.testing.assert_array_equal(stored["path"], run.result.path)
-        assert stored["names"].tolist() == ["x0", "x1"]
-        assert stored["title"].shape == ()
-        assert json.loads(str(stored["note"])) == {"a": 1}
-        assert json.loads(str(stored["spec"]))["kind"] == "_Drift"
-        assert json.loads(str(stored["provenance"]))["versions"]["numpy"] == np.__version__
-
-
-def test_the_same_arrays_give_the_same_file(tmp_path: Path) -> None:
-    arrays = {"a": np.arange(3), "file": np.zeros(()), "blocks.0.hook_z": np.ones((2, 0))}
-    for name in ("one", "two"):
-        write_arrays(tmp_path / name, arrays)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    with np.load(tmp_path / "one") as stored:
-        assert {name: stored[name].shape for name in stored} == {
-            name: value.shape for name, value in arrays.items()
-        }
-
-
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    file = tmp_path / "out.npz"
-    write_arrays(file, {"a": np.arange(3)})
-    with pytest.raises(ValueError, match=r"[Oo]bject arrays"):
-        write_arrays(file, {"a": np.array([object()])})
-    assert list(tmp_path.iterdir()) == [file]
-    assert np.load(file)["a"].shape == (3,)
-    with pytest.raises(FileError, match="its folder does not exist"):
-        write_arrays(tmp_path / "nowhere" / "out.npz", {})
-    with pytest.raises(FileError, match="it is a folder"):
-        write_arrays(tmp_path, {})
+    _cells(to_notebook(_Drift(n=2)), tmp_path)
+    shown = capsys.readouterr().out
+    assert "path  float64 (3,)  where it was\n[0.  0.1 0.2]" in shown

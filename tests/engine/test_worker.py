@@ -234,6 +234,46 @@ def test_live_changes_replay_the_same_bits() -> None:
     np.testing.assert_array_equal(replayed.counts, result.counts)
 
 
+def test_recorded_changes_are_made_again_at_their_steps() -> None:
+    recorded = [(2, {"by": 0.7}), (4, {"by": 0.3})]
+    gate = _Gate()
+    gate.let(6)
+    worker = Worker(_Count(n=6), gate, replay=recorded)
+    worker.start()
+    assert worker.join(PATIENCE)
+    poll = worker.poll()
+    assert poll.state == "finished"
+    assert poll.result.counts.tolist() == [1.0, 1.0, 0.7, 0.7, 0.3, 0.3]
+    assert worker.changes == recorded
+    gate.let(6)
+    again = _Count(n=6).run(gate, recorded)
+    np.testing.assert_array_equal(again.counts, poll.result.counts)
+
+
+def test_a_change_sent_while_others_are_replayed_wins() -> None:
+    gate = _Gate()
+    worker = Worker(_Count(n=3), gate, replay=[(1, {"by": 0.5}), (2, {"by": 0.7})])
+    worker.send({"by": 0.9})  # is read at the first step, together with what was recorded
+    gate.let(3)
+    worker.start()
+    assert worker.join(PATIENCE)
+    assert worker.poll().result.counts.tolist() == [1.0, 0.9, 0.7]
+    assert worker.changes == [(1, {"by": 0.9}), (2, {"by": 0.7})]
+
+
+def test_a_change_whose_step_never_comes_fails_the_run_that_has_its_result() -> None:
+    gate = _Gate()
+    gate.let(3)
+    worker = Worker(_Count(n=3), gate, replay=[(9, {"by": 0.5})])
+    worker.start()
+    assert worker.join(PATIENCE)
+    poll = worker.poll()
+    assert poll.state == "failed"
+    assert str(poll.error) == "no update had step 9, so its change was never made"
+    assert isinstance(poll.error, RunError)
+    assert len(poll.result.counts) == 3
+
+
 def test_a_change_of_a_field_that_is_not_live_is_refused_at_once() -> None:
     worker = Worker(_Count(), _Gate())
     with pytest.raises(SpecError):

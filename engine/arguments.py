@@ -1,0 +1,88 @@
+"""What may be typed after `mechanoscope`: the commands, their options and one line of help each."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+import engine
+
+EXPORTS = ("npz", "csv", "py", "ipynb", "json")
+"""What a run may leave a session as."""
+
+
+class WrongArguments(Exception):
+    """What was typed makes no sense; exit code 2."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise WrongArguments(f"{message}; see {self.prog} --help")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its words; it raises WrongArguments where argparse would exit."""
+    whole = _Parser(
+        prog="mechanoscope",
+        usage="mechanoscope [FOLDER | FILE.mscope]\n       mechanoscope COMMAND ...",
+        description="Open a neural network and read it. Without a command: the window.",
+        allow_abbrev=False,
+    )
+    whole.add_argument("--version", action="version", version=f"mechanoscope {engine.__version__}")
+    commands = whole.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, prog="mechanoscope"
+    )
+
+    def command(name: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+
+    command("techniques", "List the techniques.")
+    one = command("describe", "A technique's fields, limits, defaults and result, as JSON.")
+    one.add_argument("kind", metavar="KIND")
+    one = command("run", "Run a technique and write its result.")
+    one.add_argument("kind", metavar="KIND")
+    one.add_argument("--model", metavar="FOLDER", help="the network to read")
+    one.add_argument("--spec", metavar="FILE.json", help="values of fields, as JSON")
+    one.add_argument(
+        "--set", metavar="FIELD=VALUE", action="append", default=[],
+        help="one field; the value is JSON if that fits the field, else text; wins over --spec",
+    )  # fmt: skip
+    one.add_argument(
+        "--change", metavar="STEP:FIELD=VALUE", action="append", default=[],
+        help="change a live field when that step is done, as a recorded run did",
+    )  # fmt: skip
+    one.add_argument(
+        "--intervene", metavar="JSON", action="append", default=[],
+        help='change an activation, such as {"name": "blocks.0.hook_attn_out", "action": "zero", '
+        '"head": null, "positions": [1, 2]}; action scale takes a factor',
+    )  # fmt: skip
+    one.add_argument("--out", metavar="FILE.npz", help="where the arrays go")
+    one.add_argument("--session", metavar="FILE.mscope", help="add the run to this session")
+    one = command("session", "List the runs of a session file.")
+    one.add_argument("file", metavar="FILE.mscope")
+    one.add_argument("--json", action="store_true", help="the same as JSON")
+    one = command("export", "Write one run of a session as arrays, table, script or notebook.")
+    one.add_argument("file", metavar="FILE.mscope")
+    one.add_argument("run", metavar="RUN", type=int, help="its number in the session")
+    one.add_argument(
+        "--as", dest="how", metavar="KIND", choices=EXPORTS,
+        help=f"{', '.join(EXPORTS)} (json: where the run comes from); default: as --out ends",
+    )  # fmt: skip
+    one.add_argument("--out", metavar="FILE", required=True, help="where it goes")
+    one = command("cache", "Run a model once and write its activations.")
+    one.add_argument("--model", metavar="FOLDER", required=True)
+    prompt = one.add_mutually_exclusive_group(required=True)
+    prompt.add_argument("--prompt", metavar="TEXT")
+    prompt.add_argument("--tokens", metavar="1,2,3", help="token ids instead of text")
+    one.add_argument("--bos", choices=("yes", "no"), help="default: as the tokenizer's file says")
+    one.add_argument(
+        "--names", metavar="PATTERN", action="append", default=[],
+        help="hook names to keep, such as 'blocks.*.attn.hook_pattern'; default: all",
+    )  # fmt: skip
+    one.add_argument("--out", metavar="FILE.npz", required=True, help="where the arrays go")
+    one = command("inspect", "A model's architecture, size, memory need and self-check.")
+    one.add_argument("folder", metavar="FOLDER")
+    one.add_argument("--json", action="store_true", help="the same as JSON")
+    one = command("tour", "The guided tour without a display: pictures and report.html.")
+    one.add_argument("--out", metavar="DIR", required=True, help="the folder for them")
+    return whole

@@ -1,0 +1,26 @@
+"""A run as something to keep outside the window: script, notebook, command line, NPZ, CSV.
+
+Executing a script, a notebook or a command gives the same arrays to the bit.
+"""
+
+from engine.export.command import read_change, read_intervention, read_value, to_command
+from engine.export.files import check_writable, write_arrays, write_npz, write_text
+from engine.export.notebook import to_notebook
+from engine.export.recipe import Recipe
+from engine.export.script import to_script
+from engine.export.table import write_csv
+
+__all__ = [
+    "Recipe",
+    "check_writable",
+    "read_change",
+    "read_intervention",
+    "read_value",
+    "to_command",
+    "to_notebook",
+    "to_script",
+    "write_arrays",
+    "write_csv",
+    "write_npz",
+    "write_text",
+]
