@@ -1,15 +1,25 @@
-"""What a panel's "…" menu offers: its run as a script, its picture and its arrays as files."""
+"""A panel's way out of the window: its picture, its numbers, its script, as files or copies.
+
+`fill` puts it all into the "…" menu, `ask` opens the dialog, `save` writes without a word to the
+user, `write` tells the panel how that went. A file is whole or not there.
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtCore import QMimeData, Qt
+from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QMenu
 
 from engine.errors import FileError, SpecError
+from gui import figures, settings, showing
 from gui.dialogs import choose_target
+from gui.figures import Layout, figure_of
+from gui.plots.export import write_whole
 
 if TYPE_CHECKING:
     from gui.panel import Panel
@@ -17,67 +27,211 @@ if TYPE_CHECKING:
 FORMATS = {
     "png": "Export picture (PNG)…",
     "svg": "Export drawing (SVG)…",
+    "pdf": "Export page (PDF)…",
+    "csv": "Export table (CSV)…",
     "npz": "Export arrays (NPZ)…",
+    "py": "Save as Python script…",
+    "ipynb": "Save as notebook…",
 }
+PICTURES, NUMBERS, CODE = ("png", "svg", "pdf"), ("csv", "npz"), ("py", "ipynb")
+DPI = (72, 300, 1200)  # lowest, usual, highest
+LEAST_MM, MOST_MM = 20.0, 400.0
+NOTHING = "There is nothing to export yet; press Run."
 
 
 def fill(menu: QMenu, panel: Panel) -> None:
     """Add the entries for a panel that runs a technique."""
-    menu.addAction("Copy as Python script", panel.copy_script)
-    menu.addSeparator()
+    menu.addAction("Copy picture", lambda: copy_picture(panel))
+    export = menu.addAction("Export…", lambda: ask(panel))
+    export.setShortcut(QKeySequence("Ctrl+E"))  # to be read: the window's menu has the key
+    export.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+    at_once_menu = menu.addMenu("Export at once")
     for suffix, words in FORMATS.items():
-        action = menu.addAction(words)
-        action.triggered.connect(lambda _=False, suffix=suffix: ask(panel, suffix))
+        action = at_once_menu.addAction(words)
+        action.triggered.connect(lambda _=False, suffix=suffix: at_once(panel, suffix))
+    menu.addSeparator()
+    menu.addAction("Copy as Python", panel.copy_script)
+    menu.addAction("Copy as command", lambda: copy_command(panel))
+    menu.addAction("Copy caption", lambda: copy_caption(panel))
 
 
-def ask(panel: Panel, suffix: str) -> None:
-    """Ask for a file name and write the panel's result there."""
+# ask
+
+
+def ask(panel: Panel, suffix: str = "") -> None:
+    """A picture: the dialog with its preview. Numbers and code: a file name is all that is open."""
+    if suffix in NUMBERS + CODE:
+        at_once(panel, suffix)
+    elif has_result(panel):
+        from gui.export_dialog import show  # it imports this module
+
+        show(panel, suffix)
+
+
+def at_once(panel: Panel, suffix: str) -> None:
+    """Ask for a file name only; a picture is laid out as it was the last time."""
+    if suffix in CODE or has_result(panel):
+        title = f"Export {panel.title.lower()}"
+        choose_target(panel, title, file_name(panel), suffix, lambda path: write(panel, path))
+
+
+def has_result(panel: Panel) -> bool:
+    """Whether there is something to export; said in the panel where there is not."""
     if panel.result is None:
-        panel.say("There is nothing to export yet; press Run.", "info")
-        return
-    title = f"Export {panel.title.lower()}"
-    name = panel.kind or panel.title.lower()
-    choose_target(panel, title, name, suffix, lambda path: write(panel, path))
+        panel.say(NOTHING, "info")
+    return panel.result is not None
 
 
-def write(panel: Panel, path: Path) -> None:
-    """Write by the name's ending; what the disk says against it appears in the panel."""
-    ways = {".png": panel.export_png, ".svg": panel.export_svg, ".npz": panel.export_npz}
-    if path.suffix.lower() not in ways:
-        panel.say(f"{path.name}: choose .png, .svg or .npz.", "warn")
-        return
+def file_name(panel: Panel) -> str:
+    """ "LogitLens, run 3" where the run has a number in the session."""
+    entry = showing.entry_of(panel._records, panel.run_shown)
+    number = (entry.id if entry is not None else 0) or getattr(panel.run_shown, "id", 0)
+    name = panel.kind or panel.title
+    return f"{name}, run {number}" if number else name
+
+
+def remembered() -> tuple[Layout, int]:
+    """The layout and the dpi of the last export; what makes no sense there is left at its usual."""
+    kept = settings.read("export/layout", {})
+    usual = asdict(Layout())
+    width = kept.get("width_mm", usual["width_mm"])
+    return Layout(
+        width_mm=None if width is None else _within(width, LEAST_MM, MOST_MM, figures.SINGLE),
+        height_mm=None
+        if kept.get("height_mm") is None
+        else _within(kept["height_mm"], LEAST_MM, MOST_MM, LEAST_MM),
+        pt=_within(kept.get("pt"), 5.0, 14.0, usual["pt"]),
+        caption=kept.get("caption") is True,
+        marks=kept.get("marks") is True,
+    ), int(_within(settings.read("export/dpi", DPI[1]), DPI[0], DPI[2], DPI[1]))
+
+
+def remember(layout: Layout, dpi: int) -> None:
+    settings.write("export/layout", asdict(layout))
+    settings.write("export/dpi", dpi)
+
+
+def _within(value: Any, low: float, high: float, usual: float) -> float:
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return min(max(float(value), low), high) if known else usual
+
+
+# write
+
+
+def write(panel: Panel, path: Path, layout: Layout | None = None, dpi: int | None = None) -> str:
+    """Write by the name's ending and say in the panel how that went; "" or what went wrong."""
     try:
-        ways[path.suffix.lower()](path)
-    except OSError as error:
-        panel.say(f"{path.name} could not be written: {error.strerror or error}.", "bad")
+        note = save(panel, path, layout, dpi)
     except FileError as error:
-        panel.say(f"{path.name} could not be written: {error.why}.", "bad")
+        return _failed(panel, f"{path.name} could not be written: {error.why}.")
+    except OSError as error:
+        return _failed(panel, f"{path.name} could not be written: {error.strerror or error}.")
+    except MemoryError:
+        return _failed(panel, f"{path.name} needs more memory than there is; choose a lower dpi.")
+    except SpecError as error:
+        return _failed(panel, f"{error.field.capitalize()}: {error.message}")
+    panel.say(f"Written to {path}.{note}", "good" if not note else "info")
+    return ""
+
+
+def _failed(panel: Panel, why: str) -> str:
+    panel.say(why, "bad")
+    return why
+
+
+def save(
+    panel: Panel, path: Path | str, layout: Layout | None = None, dpi: int | None = None
+) -> str:
+    """Write by the name's ending; what a picture of this size leaves out, or "".
+
+    OSError, FileError, SpecError or MemoryError, and then there is no file.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower().removeprefix(".")
+    if suffix in PICTURES:
+        usual, usual_dpi = remembered()
+        with figure_of(panel, layout or usual) as figure:
+            figure.write(path, dpi or usual_dpi)
+            return f" At this size {figure.cramped}." if figure.cramped else ""
+    if suffix in NUMBERS:
+        write_arrays(panel, path)
+    elif suffix in CODE:
+        write_whole(path, code(panel, suffix).encode("utf-8", "replace"))
     else:
-        panel.say(f"Written to {path}.", "good")
+        endings = ", ".join(f".{known}" for known in FORMATS)
+        raise FileError(path, f"the name has to end in one of {endings}")
+    return ""
 
 
 def write_arrays(panel: Panel, path: Path | str) -> None:
-    """The result by field name, with the spec and, where the run has ended, its provenance."""
-    from engine.script import write_npz  # with the session
+    """The result as NPZ or CSV by field name, with the spec and what made it."""
+    from engine.export import write_csv, write_npz  # with the session
 
     spec = panel.drawn[0]
-    if panel.result is not None and spec is not None:
-        about = panel.run_shown.provenance() if panel.run_shown is not None else {}
-        write_npz(path, panel.result, spec, about)
+    if panel.result is None or spec is None:
+        raise FileError(Path(path), "there is no result yet")
+    way = write_csv if Path(path).suffix.lower() == ".csv" else write_npz
+    way(path, panel.result, spec, panel.provenance())
 
 
-def script(panel: Panel) -> str:
-    from engine.script import to_script
+def code(panel: Panel, suffix: str) -> str:
+    """The run in the picture, or the one that the form describes: "py", "ipynb" or "command"."""
+    from engine.export import to_command, to_notebook, to_script
 
     spec, model = panel.drawn
     folder = getattr(model or panel.desk.model, "folder", None) or ""
-    return to_script(panel.run_shown or spec or panel.spec(), folder)
+    ways = {"py": to_script, "ipynb": to_notebook, "command": to_command}
+    return ways[suffix](panel.run_shown or spec or panel.spec(), folder)
+
+
+def script(panel: Panel) -> str:
+    return code(panel, "py")
+
+
+# copy
+
+
+def copy_picture(panel: Panel, layout: Layout | None = None) -> None:
+    """Pixels and drawing; a program takes the one that it understands."""
+    if not has_result(panel):
+        return
+    try:
+        with figure_of(panel, layout or remembered()[0]) as figure:
+            made = figure.mime()
+    except (OSError, MemoryError) as error:
+        panel.say(f"The picture could not be copied: {error or 'not enough memory'}.", "bad")
+        return
+    put(made)
+    panel.say("The picture is on the clipboard, as pixels and as a drawing.", "good")
+
+
+def put(what: str | QMimeData) -> None:
+    """On the clipboard."""
+    if isinstance(what, str):
+        QGuiApplication.clipboard().setText(what)
+    else:
+        QGuiApplication.clipboard().setMimeData(what)
 
 
 def copy_script(panel: Panel) -> None:
+    _copy_code(panel, "py", "The script is on the clipboard; it makes the same arrays.")
+
+
+def copy_command(panel: Panel) -> None:
+    _copy_code(panel, "command", "The command is on the clipboard; it makes the same arrays.")
+
+
+def _copy_code(panel: Panel, suffix: str, done: str) -> None:
     try:
-        QGuiApplication.clipboard().setText(panel.script())
+        put(code(panel, suffix))
     except SpecError as error:
         panel.say(f"{error.field.capitalize()}: {error.message}")
     else:
-        panel.say("The script is on the clipboard; it makes the same arrays.", "good")
+        panel.say(done, "good")
+
+
+def copy_caption(panel: Panel) -> None:
+    if has_result(panel):
+        put(figures.caption_of(panel))
+        panel.say("The caption is on the clipboard.", "good")

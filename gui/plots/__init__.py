@@ -1,10 +1,9 @@
-"""The pictures: heat map, gallery of heads, token strip, curves, scores, legend, export."""
+"""The pictures: heat map, gallery of heads, token strip, curves, scores, legend."""
 
 from gui.plots.bars import Score, ScoreList
 from gui.plots.canvas import Canvas
 from gui.plots.curve import LayerCurve, Line
 from gui.plots.curves import Curves, Pyramid
-from gui.plots.export import to_pdf, to_png, to_svg
 from gui.plots.gallery import Gallery
 from gui.plots.grid import Grid
 from gui.plots.heat_map import HeatMap
@@ -30,9 +29,6 @@ __all__ = [
     "ScoreList",
     "TokenStrip",
     "figure",
-    "to_pdf",
-    "to_png",
-    "to_svg",
     "token_parts",
     "token_text",
 ]

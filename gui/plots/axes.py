@@ -27,6 +27,12 @@ def every(size: float, need: float) -> int:
     return 1000
 
 
+def ordinal(number: int) -> str:
+    """2 -> "2nd", 5 -> "5th"."""
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{ends.get(number % 10, 'th') if number % 100 not in (11, 12, 13) else 'th'}"
+
+
 class RowLabels:
     """Right-aligned at the left of the grid."""
 

@@ -51,6 +51,9 @@ class ScoreList(Canvas):
             text += f", 95 % of nulls below {shades.figure(score.null, 3)}"
         return text + (f"\n{score.help}" if score.help else "")
 
+    def page_height(self, width: int) -> int:
+        return self.sizeHint().height()
+
     def sizeHint(self) -> QSize:
         return QSize(260, HEAD + ROW * max(len(self.scores), 1) + 2)
 

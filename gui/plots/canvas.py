@@ -36,6 +36,7 @@ class Canvas(QWidget):
     hovered = Signal(int, int)  # row, col; -1, -1 when the pointer leaves
     clicked = Signal(int, int)  # row, col; by mouse, Return or arrow keys
     laid_out = Signal()  # the grid moved
+    always_marked = False  # the selection belongs to the picture: on a page too
 
     def __init__(self, parent: QWidget | None = None, name: str = "") -> None:
         super().__init__(parent)
@@ -64,6 +65,14 @@ class Canvas(QWidget):
     def describe(self, row: int, col: int) -> str:
         """The exact value of a cell in words: tooltip and screen reader."""
         return f"row {row}, column {col}"
+
+    def page_height(self, width: int) -> int:
+        """Pixels of height that suit the picture on a page; 0 where it goes by its neighbour."""
+        return round(width * 0.6)
+
+    def cramped(self) -> str:
+        """What the present size leaves out, as a clause of a sentence; "" where all is there."""
+        return ""
 
     # what everyone uses
 
@@ -129,7 +138,8 @@ class Canvas(QWidget):
                 painter.drawPixmap(0, 0, self._base)
             else:
                 self.paint_base(painter)
-            self.paint_overlay(painter)
+            if theme.marks() or self.always_marked:
+                self.paint_overlay(painter)
         finally:
             painter.end()
 

@@ -103,10 +103,16 @@ class LayerCurve(Canvas):
         return f"{self.labels[row]}: " + ", ".join(values)
 
     def sizeHint(self) -> QSize:
-        return QSize(120, 320)
+        return QSize(96 if theme.paper() else 120, 320)
 
     def minimumSizeHint(self) -> QSize:
         return QSize(80, 120)
+
+    def page_height(self, width: int) -> int:
+        """As the map beside it wants; alone, a row as high as its type."""
+        if self._beside is not None and self._beside.isVisible():
+            return 0
+        return min(max(18 * len(self.labels), 100), 300) + 40
 
     def lay_out(self) -> None:
         rows = len(self.labels)
@@ -146,7 +152,7 @@ class LayerCurve(Canvas):
         places = max((len(f"{m:.4f}".rstrip("0").split(".")[1]) for m in marks), default=0)
         for mark in marks:
             x = self.at(0, mark).x()
-            painter.setPen(QPen(now.color("line"), 1))
+            painter.setPen(QPen(now.color("line"), 0.5 if theme.paper() else 1))
             painter.drawLine(QLineF(round(x) + 0.5, box.top(), round(x) + 0.5, box.bottom()))
             label = shades.figure(mark, places, short=True) if mark else "0"
             pen.draw(
@@ -158,7 +164,7 @@ class LayerCurve(Canvas):
         below = QRectF(0, box.bottom() + 3 + GAP + pen.height, self.width(), pen.height)
         pen.draw(painter, below, self.title, now.color("muted"))
         if self._named:
-            self._rows.paint(painter, grid, 0, self._focus)
+            self._rows.paint(painter, grid, 0, self._focus if theme.marks() else None)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         for line in reversed(self.lines):
             self._paint_line(painter, line)
@@ -181,9 +187,10 @@ class LayerCurve(Canvas):
                 painter.drawLine(start, end)
         assert self.grid is not None
         small = every(self.grid.cell.height(), 7) > 1
+        focus = self._focus if theme.marks() else None
         for row, point in points:
-            if row == self._focus or not (line.dashed or small):
-                size = 4.5 if row == self._focus else 3.0
+            if row == focus or not (line.dashed or small):
+                size = 4.5 if row == focus else 3.0
                 painter.setPen(QPen(now.color("panel"), 1))
                 painter.setBrush(colour)
                 painter.drawEllipse(point, size, size)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from PySide6.QtCore import QEvent, QSize
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGraphicsView, QVBoxLayout, QWidget
 
 from gui import theme
 
@@ -75,6 +75,10 @@ class Curves(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.plot)
         self.setAccessibleName(f"{y or 'values'} by {x}")
+        self._pixel = 1.0  # pixels of the device to one of the layout
+        if theme.paper():
+            self.plot.setCacheMode(QGraphicsView.CacheModeFlag.CacheNone)  # or a drawing has pixels
+            self.plot.setAntialiasing(True)
         self._dress()
 
     def append(self, step: float, values: dict[str, float]) -> None:
@@ -111,13 +115,13 @@ class Curves(QWidget):
         self.plot.setBackground(now.color("panel"))
         for side in ("bottom", "left"):
             axis = self.plot.getAxis(side)
-            axis.setPen(self._pg.mkPen(now.color("line")))
+            axis.setPen(self._pg.mkPen(now.color("line"), width=self._pixel))
             axis.setTextPen(self._pg.mkPen(now.color("muted")))
             axis.setStyle(tickFont=theme.font(11), hideOverlappingLabels=False)
             axis.label.setFont(theme.font(11))
         for index, (line, label) in enumerate(self._items.values()):
             colour = now.color("accent") if index == 0 else theme.okabe_ito(index - 1)
-            line.setPen(self._pg.mkPen(colour, width=1))
+            line.setPen(self._pg.mkPen(colour, width=self._pixel))
             label.setColor(colour)
             label.setFont(theme.font(11))
 
@@ -125,6 +129,15 @@ class Curves(QWidget):
         if event.type() == QEvent.Type.PaletteChange and hasattr(self, "_items"):
             self._dress()
         super().changeEvent(event)
+
+    def print_at(self, pixel: float) -> None:
+        """Lines are as many pixels of a device wide as one of the layout is there."""
+        self._pixel = pixel
+        self._dress()
+
+    def page_height(self, width: int) -> int:
+        """Pixels of height that suit the curves on a page."""
+        return round(width * 0.55)
 
     def sizeHint(self) -> QSize:
         return QSize(480, 200)

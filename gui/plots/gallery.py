@@ -15,12 +15,16 @@ from gui import theme
 from gui.plots import shades
 from gui.plots.axes import GAP, ColLabels, RowLabels
 from gui.plots.canvas import Canvas
-from gui.plots.grid import NOWHERE, Grid, edges, hatch, outline
+from gui.plots.grid import NOWHERE, Grid, edges, frame, hatch, outline
 from gui.plots.tokens import token_pen
 
 Array = np.ndarray
 KEPT = 128  # queries and keys kept of each head
 LARGEST = 132  # px, the largest tile
+FEW_CELLS = 20_000  # in all heads: so many are rectangles in a drawing, more are one image
+PRINT = 4  # pixels of that image to one of the layout: about 450 to the inch on paper
+PAGE_TILE, PAGE_TALL = 56, 520  # px, the largest tile and the largest gallery on a page
+BLUR = 9  # px: smaller tiles show no stripes
 
 
 def shrink(pattern: Array, size: int) -> Array:
@@ -40,6 +44,8 @@ def shrink(pattern: Array, size: int) -> Array:
 
 class Gallery(Canvas):
     """`set_patterns` draws all heads; signals hovered and clicked give (layer, head)."""
+
+    always_marked = True  # a page says which head its large pattern is of
 
     def __init__(self, parent: QWidget | None = None, *, name: str = "attention heads") -> None:
         super().__init__(parent, name)
@@ -131,6 +137,16 @@ class Gallery(Canvas):
         )
         self.gap = 5 if pitch >= 36 else 4 if pitch >= 20 else 2 if pitch >= 9 else 1
 
+    def page_height(self, width: int) -> int:
+        layers, heads = self.patterns.shape[:2]
+        tile = min((width - 54) / max(heads, 1), PAGE_TILE, PAGE_TALL / max(layers, 1))
+        return round(tile * layers) + 24
+
+    def cramped(self) -> str:
+        self.settle()
+        small = self.grid is not None and self.cells.cell.width() < BLUR
+        return "the patterns are too small to show their stripes" if small else ""
+
     def tile(self, layer: int, head: int) -> QRect:
         """The pixels of one head's pattern."""
         return self.cells.cell_rect(layer, head).adjusted(1, 1, 1 - self.gap, 1 - self.gap)
@@ -142,22 +158,20 @@ class Gallery(Canvas):
         if grid is None:
             return
         now = theme.current()
-        vector = painter.paintEngine().type() != QPaintEngine.Type.Raster
-        fine = 2 if vector else max(1, int(np.ceil(painter.deviceTransform().m11())))
-        if fine not in self._stitched:  # a click only moves the Focus
-            self._stitched[fine] = self._stitch(grid, fine)
-        shades.draw_pixels(painter, grid.rect, self._stitched[fine])
+        screen = shades.on_screen(painter)
+        if screen or self.patterns.size > FEW_CELLS:
+            scale = painter.deviceTransform().m11() if self._raster(painter) else 1
+            fine = max(1 if screen else PRINT, int(np.ceil(scale)))
+            if fine not in self._stitched:  # a click only moves the Focus
+                self._stitched[fine] = self._stitch(grid, fine)
+            shades.draw_pixels(painter, grid.rect, self._stitched[fine])
+        else:
+            self._paint_cells(painter)
         layers, heads = self.patterns.shape[:2]
         missing = np.isnan(self.patterns).all(axis=(2, 3))  # [layer, head]
-        painter.setPen(now.color("line"))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
         if grid.cell.width() >= 14:
-            painter.drawRects(
-                [
-                    self.tile(layer, head).adjusted(-1, -1, 0, 0)
-                    for layer, head in np.ndindex(layers, heads)
-                ]
-            )
+            for layer, head in np.ndindex(layers, heads):
+                frame(painter, self.tile(layer, head))
         hatch(painter, [self.tile(layer, head) for layer, head in np.argwhere(missing)])
         for where, (letter, colour) in self.badges.items():
             self._paint_badge(painter, self.tile(*where), letter, colour)
@@ -167,6 +181,19 @@ class Gallery(Canvas):
         self._cols.paint(painter, grid, head if head >= 0 else None, bottom)
         box = QRectF(0, bottom + GAP, grid.xs[0] - GAP, self._cols.pen.height)
         token_pen(11).draw(painter, box, "head", now.color("muted"), 1)
+
+    @staticmethod
+    def _raster(painter: QPainter) -> bool:
+        return painter.paintEngine().type() == QPaintEngine.Type.Raster
+
+    def _paint_cells(self, painter: QPainter) -> None:
+        """Every cell of every head as a rectangle."""
+        rgba = shades.shade(self.patterns, "probability", (0.0, 1.0))  # [.., query, key, 4]
+        for layer, head in np.ndindex(*self.patterns.shape[:2]):
+            tile, (queries, keys) = self.tile(layer, head), self.patterns.shape[2:]
+            xs = tile.left() + np.arange(keys + 1) * tile.width() / keys  # [key + 1]
+            ys = tile.top() + np.arange(queries + 1) * tile.height() / queries  # [query + 1]
+            shades.draw_cells(painter, xs, ys, rgba[layer, head])
 
     def _stitch(self, grid: Grid, fine: int) -> Array:
         """All tiles with their gutters, `fine` pixels per logical one: [y, x, 4] uint8."""

@@ -98,6 +98,17 @@ def merged(mask: Array, grid: Grid) -> list[QRect]:
     return done + list(found.values())
 
 
+def frame(painter: QPainter, box: QRect) -> None:
+    """A hairline around a box: beside its pixels on a screen, along its very edge on paper."""
+    paper = theme.paper()
+    painter.setPen(QPen(theme.current().color("line"), 0.75 if paper else 1))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    if paper:
+        painter.drawRect(QRectF(box))
+    else:
+        painter.drawRect(box.adjusted(-1, -1, 0, 0))
+
+
 def outline(painter: QPainter, box: QRect, pen: QPen) -> None:
     """A frame of the pen's width just inside a box of cells."""
     half = pen.widthF() / 2

@@ -4,27 +4,27 @@ Row 0 lies at the bottom (layers) or at the top (queries). One image, one painti
 """
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 from PySide6.QtCore import QLineF, QPoint, QRect, QRectF, Qt
-from PySide6.QtGui import QFontMetricsF, QPaintEngine, QPainter, QPen
+from PySide6.QtGui import QFontMetricsF, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
 from gui import theme
-from gui.plots import shades
-from gui.plots.axes import GAP, ColLabels, RowLabels, looks_like_tokens
+from gui.plots import cell_text, shades
+from gui.plots.axes import GAP, ColLabels, RowLabels, every, looks_like_tokens, ordinal
 from gui.plots.canvas import Canvas
 from gui.plots.colour_bar import BAR, paint_bar
 from gui.plots.gold import paint_gold
-from gui.plots.grid import NOWHERE, Grid, edges, hatch, merged, outline
+from gui.plots.grid import NOWHERE, Grid, edges, frame, hatch, merged, outline
 from gui.plots.shades import Limits, Scale
 from gui.plots.tokens import token_pen, token_text
 
 Array = np.ndarray
+MOST_CELLS = 40_000  # more are an image in a drawing too
 TALLEST = 140  # px, so that two layers fill their panel and one does not look like a wall
-TEXT_CELL = (24, 11)  # px, smallest cell that carries text
-NOTABLE = 0.05  # of the limit: smaller values carry no number, so the eye finds the path
+PAGE_ROW = 18  # px of a row on a page: its type and a little air
+PAGE_SQUARE = (16, 160, 420)  # px on a page: of a named row, the smallest and largest pattern
 
 
 class HeatMap(Canvas):
@@ -52,7 +52,7 @@ class HeatMap(Canvas):
         self.borders: Array | None = None
         self.thin: Array | None = None
         self.corners: Array | None = None
-        self.axis_title = ""
+        self.axis_title = self.page_title = ""
         self.unit = ""
         self.bar = False
         self.bare = False
@@ -74,6 +74,7 @@ class HeatMap(Canvas):
         thin: Array | None = None,
         corners: Array | None = None,
         axis_title: str = "",
+        page_title: str = "",
         unit: str = "",
         bar: bool | None = None,
         tokens: str | None = None,
@@ -82,9 +83,10 @@ class HeatMap(Canvas):
 
         text [row][col]: tokens to write instead of numbers; text_size_by [row, col] 0 to 1 scales
         them. borders, thin (a thin border) and corners [row, col] bool: gold marks. axis_title
-        stands at the left of the column labels. bar: a colour bar at the right (default: not for
-        probabilities), unit under it. tokens: which axes hold token text, "rows", "cols", "both"
-        or "none" (default: judged).
+        stands at the left of the column labels; page_title, perhaps two lines, in its place on
+        paper, where no tooltip says what the axes are. bar: a colour bar at the right (default:
+        not for probabilities), unit under it. tokens: which axes hold token text, "rows", "cols",
+        "both" or "none" (default: judged).
         """
         values = np.asarray(values, np.float32)  # [row, col]
         if values.shape != (len(row_labels), len(col_labels)):
@@ -101,7 +103,7 @@ class HeatMap(Canvas):
         self.col_sublabels = list(col_sublabels) if col_sublabels is not None else None
         self.text, self.text_size = text, text_size_by
         self.borders, self.thin, self.corners = borders, thin, corners
-        self.axis_title, self.unit = axis_title, unit
+        self.axis_title, self.page_title, self.unit = axis_title, page_title, unit
         self.bar = scale != "probability" if bar is None else bar
         judged = (self.square and looks_like_tokens(row_labels), looks_like_tokens(col_labels))
         self.token_axes = (
@@ -144,11 +146,7 @@ class HeatMap(Canvas):
         if not rows or not cols:
             self.grid = None
             return
-        self._rows = RowLabels(self.row_labels, self.token_axes[0])
-        self._cols = ColLabels(self.col_labels, self.token_axes[1], self.col_sublabels)
-        title = QFontMetricsF(theme.font(11)).horizontalAdvance(self.axis_title) + GAP + 2
-        left = max(self._rows.width(self.width() * 0.3), int(title) if self.axis_title else 0)
-        left = 8 if self.bare else left  # half a turned label
+        left = self._margin(self.width())
         room = max(self.width() - left - 2 - (BAR if self.bar else 0), 1)
         tall = max(self.height() - 2 - self._cols.height(room / cols), 1)
         wide, high = (min(room / cols, 180), min(tall / rows, TALLEST))
@@ -164,6 +162,56 @@ class HeatMap(Canvas):
             edges(left, wide * cols, cols), edges(1, high * rows, rows), self.origin == "bottom"
         )
 
+    def _margin(self, width: int) -> int:
+        """Make the labels; pixels at the left that they and the axis title take."""
+        self._rows = RowLabels(self.row_labels, self.token_axes[0])
+        self._cols = ColLabels(self.col_labels, self.token_axes[1], self.col_sublabels)
+        if self.bare:
+            return 8  # half a turned label
+        measure = QFontMetricsF(theme.font(11)).horizontalAdvance
+        title = max((measure(line) + GAP + 2 for line in self._title()), default=0)
+        return max(self._rows.width(width * 0.3), int(title))
+
+    def _title(self) -> list[str]:
+        return (self.page_title if theme.paper() and self.page_title else self.axis_title).split(
+            "\n"
+        )
+
+    def page_height(self, width: int) -> int:
+        """Rows as high as their type; more rows share a plot as high as the page is wide."""
+        rows, cols = self.values.shape
+        if not rows or not cols:
+            return super().page_height(width)
+        room = max(width - self._margin(width) - 2 - (BAR if self.bar else 0), 1)
+        cell = room / cols
+        if self.square:
+            row, least, most = PAGE_SQUARE
+            high = cell = min(cell, max(least / rows, min(row, most / rows)))
+        else:
+            high = max(min(PAGE_ROW, room / rows), 96 / rows if self.bar else 0)
+        return int(high * rows + self._cols.height(cell)) + 4
+
+    def names_all(self, width: int, height: int) -> bool:
+        """Whether a square pattern of that size names every token at its rows."""
+        rows, cols = self.values.shape
+        across = (width - self._margin(width) - 2) / max(cols, 1)
+        down = (height - 2 - self._cols.height(across)) / max(rows, 1)
+        return every(int(min(across, down)), self._rows.pen.height) == 1
+
+    def cramped(self) -> str:
+        self.settle()
+        if self.grid is None:
+            return ""
+        cell = self.cells.rect.width() / self.cells.cols
+        high = self.cells.rect.height() / self.cells.rows
+        across = every(cell, self._cols.pen.height - 3) if self.token_axes[1] else 1
+        down = every(high, self._rows.pen.height) if self.token_axes[0] and not self.bare else 1
+        if max(across, down) > 1:
+            return f"only every {ordinal(max(across, down))} token is named"
+        if self.text is not None and not cell_text.has_room(self.cells):
+            return "the cells have no room for their tokens"
+        return ""
+
     # painting
 
     def paint_base(self, painter: QPainter) -> None:
@@ -175,21 +223,22 @@ class HeatMap(Canvas):
         self._paint_cells(painter, grid, rgba)
         if (hidden := np.isnan(self.values)).any():
             hatch(painter, merged(hidden, grid))
-        if grid.cell.width() >= TEXT_CELL[0] and grid.cell.height() >= TEXT_CELL[1]:
+        if cell_text.has_room(grid):
             ink = theme.wants_ink(rgba)  # [row, col]
             if self.text is not None:
-                self._paint_tokens(painter, grid, ink)
+                cell_text.paint_tokens(painter, grid, self.text, self.text_size, ink)
             else:
-                self._paint_numbers(painter, grid, ink)
+                cell_text.paint_numbers(painter, grid, self.values, self.limits, ink)
         paint_gold(painter, grid, self.borders, self.thin, self.corners)
-        row, col = self._focus
+        row, col = self._focus if theme.marks() else (None, None)
         if not self.bare:
             self._rows.paint(painter, grid, self.left, row)
         bottom = grid.rect.bottom() + 1
         self._cols.paint(painter, grid, col, bottom)
-        if self.axis_title:
-            box = QRectF(0, bottom + GAP, grid.xs[0] - GAP, self._cols.pen.height)
-            token_pen(11).draw(painter, box, self.axis_title, now.color("muted"), 1)
+        for line, title in enumerate(self._title() if not self.bare else ()):
+            top = bottom + GAP + line * self._cols.pen.height
+            box = QRectF(0, top, grid.xs[0] - GAP, self._cols.pen.height)
+            token_pen(11).draw(painter, box, title, now.color("muted"), 1)
         if self.bar:
             paint_bar(painter, grid.rect, self.width(), self.scale, self.limits, self.unit)
 
@@ -199,8 +248,8 @@ class HeatMap(Canvas):
         hairline = None
         if min(grid.cell.width(), grid.cell.height()) >= 12 and not self.square:
             hairline = now.color("panel", 0.75) if self.text else now.color("line", 0.55)
-        if painter.paintEngine().type() == QPaintEngine.Type.Raster:
-            lines = rgba[::-1] if grid.up else rgba  # [row from the top, col, 4]
+        lines = rgba[::-1] if grid.up else rgba  # [row from the top, col, 4]
+        if shades.on_screen(painter) or rgba.size > 4 * MOST_CELLS:
             lines = np.repeat(lines, np.diff(grid.ys), axis=0)  # [y, col, 4]
             image = np.repeat(lines, np.diff(grid.xs), axis=1)  # [y, x, 4]
             if hairline is not None:
@@ -212,61 +261,14 @@ class HeatMap(Canvas):
                 image[:, xs, :3] = image[:, xs, :3] * (1 - share) + ink
             shades.draw_pixels(painter, box, image)
         else:
-            for row, col in np.ndindex(self.values.shape):
-                painter.fillRect(grid.cell_rect(row, col), theme.color_of(rgba[row, col]))
+            shades.draw_cells(painter, np.array(grid.xs), np.array(grid.ys), lines)
             if hairline is not None:
-                painter.setPen(hairline)
+                painter.setPen(QPen(hairline, 0.75))
                 painter.drawLines(
-                    [QLineF(x, box.top(), x, box.bottom()) for x in grid.xs[1:-1]]
-                    + [QLineF(box.left(), y, box.right(), y) for y in grid.ys[1:-1]]
+                    [QLineF(x, box.top(), x, box.bottom() + 1) for x in grid.xs[1:-1]]
+                    + [QLineF(box.left(), y, box.right() + 1, y) for y in grid.ys[1:-1]]
                 )
-        painter.setPen(now.color("line"))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRect(box.adjusted(-1, -1, 0, 0))
-
-    def _paint_tokens(self, painter: QPainter, grid: Grid, ink: Array) -> None:
-        """One size for all, or sized by `text_size`; smaller before it is elided."""
-        assert self.text is not None
-        room = grid.cell.width() - 4
-        words = [
-            (row, col, word)
-            for row, line in enumerate(self.text)
-            for col, word in enumerate(line)
-            if word
-        ]
-        plain = min(11, grid.cell.height() - 2)
-        while plain > 9 and sum(
-            token_pen(plain, mono=True).width(word) > room for _, _, word in words
-        ) > 0.1 * len(words):
-            plain -= 1
-        dark, light = theme.inks()
-        for row, col, word in words:
-            size = plain
-            if self.text_size is not None and np.isfinite(self.text_size[row, col]):
-                size = round(8 + 6 * float(np.clip(self.text_size[row, col], 0, 1)))
-                while size > 8 and token_pen(size, mono=True).width(word) > room:
-                    size -= 1
-            box = QRectF(grid.cell_rect(row, col)).adjusted(2, 0, -2, 0)
-            pen = token_pen(size, mono=True)
-            pen.draw(painter, box, word, dark if ink[row, col] else light)
-
-    def _paint_numbers(self, painter: QPainter, grid: Grid, ink: Array) -> None:
-        """One form for all: 11 to 9 px, then a decimal less, until every number fits."""
-        reach = max(abs(end) for end in self.limits)
-        places = min(shades.decimals(reach), 3)
-        dark, light = theme.inks()
-        shown = np.argwhere(np.abs(self.values) >= NOTABLE * reach)  # [cell, 2], none for NaN
-        found = [float(self.values[row, col]) for row, col in shown]
-        words, pen = [], token_pen(11)
-        for fewer, size in product((places, max(places - 1, min(places, 1))), (11, 10, 9)):
-            words, pen = [shades.figure(v, fewer, short=True) for v in found], token_pen(size)
-            low = size > grid.cell.height() - 2
-            if not low and all(pen.width(word) <= grid.cell.width() - 2 for word in words):
-                break
-        for (row, col), word in zip(shown, words, strict=True):
-            box = QRectF(grid.cell_rect(row, col))
-            if pen.width(word) <= box.width() - 2:
-                pen.draw(painter, box, word, dark if ink[row, col] else light)
+        frame(painter, box)
 
     def paint_overlay(self, painter: QPainter) -> None:
         grid = self.grid

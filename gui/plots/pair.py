@@ -5,17 +5,17 @@ The caption has a line of its own, so that what it says never moves the pictures
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
-from PySide6.QtCore import QRect
+from PySide6.QtCore import QPoint, QRect, QSize
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from gui import theme
 from gui.plots.axes import GAP as LABEL_GAP
 from gui.plots.axes import TURNED
-from gui.plots.gallery import LARGEST, Gallery
+from gui.plots.gallery import LARGEST, PAGE_TILE, Gallery
 from gui.plots.heat_map import HeatMap
 from gui.plots.legend import Legend
 from gui.plots.tokens import token_pen
@@ -24,6 +24,7 @@ GAP, LINE = 12, 20  # px: between the pictures; the caption
 ROWS, COLS = 54, 24  # px: the gallery's own labels, left and below
 READABLE = 150  # px: a large pattern that is smaller leaves its row labels to the columns
 LEAST = 48  # px
+PAGE_LEAST, MORE = 620, 160  # px of height that both may always take on a page; to name all
 ENOUGH = 44  # px: a tile that shows its stripes; beyond it the large pattern gains more
 
 
@@ -62,9 +63,9 @@ class Pair(QWidget):
         if state == self._last:
             return
         self._last = state
-        line = round(LINE * theme.zoom())
+        line, paper = round(LINE * theme.zoom()), theme.paper()
         self.caption.setGeometry(0, 0, self.width(), line)
-        room = QRect(0, line, self.width(), max(self.height() - line, 1))
+        room = QRect(0, 0 if paper else line, self.width(), max(self.height() - line, 1))
         best = max(self._plans(room, *shape), key=lambda plan: plan.score, default=None)
         if best is None:
             half = room.width() // 2
@@ -74,8 +75,32 @@ class Pair(QWidget):
             return
         self.gallery.setGeometry(best.gallery)
         self.large.set_bare(best.bare)
-        self.large.setGeometry(best.large)
-        self.legend.setGeometry(best.legend)
+        down = line if paper else 0  # nothing is hovered on paper: the words stand over their head
+        if paper:
+            where = best.large.topLeft() + QPoint(LABEL_GAP, 0)
+            self.caption.setGeometry(QRect(where, QSize(best.large.width(), line)))
+        self.large.setGeometry(best.large.translated(0, down))
+        self.legend.setGeometry(best.legend.translated(0, down))
+
+    def page_height(self, width: int) -> int:
+        """All heads at their best width, the chosen one beside them or below, caption, legend."""
+        gallery = self.gallery.page_height(width)
+        heads = max(self.gallery.patterns.shape[1], 1)
+        tile = min((width - ROWS) / heads, PAGE_TILE)
+        rest = width - ROWS - tile * heads - GAP
+        beside = rest >= max(READABLE + TURNED, width * 0.3)
+        keys = self.legend.minimumSizeHint().width() + GAP
+        large = self.large.page_height(int(rest if beside else width - keys))
+        pictures = max(gallery, large) if beside else gallery + GAP + large
+        foot = self.legend.heightForWidth(width) + 4 if beside else 0
+        least, most = LINE + pictures + foot, max(round(width * 1.25), PAGE_LEAST)
+        shape = self.gallery.patterns.shape[:2]
+        for height in range(least, min(least + MORE, most), 8):
+            plans = self._plans(QRect(0, 0, width, height - LINE), *shape)
+            best = max(plans, key=lambda plan: plan.score, default=None)
+            if best is not None and self._named(best) > 1:
+                return height
+        return min(least, most)
 
     def _plans(self, room: QRect, layers: int, heads: int) -> Iterator[Plan]:
         if not layers or not heads:
@@ -93,7 +118,13 @@ class Pair(QWidget):
                 for way in (self._beside, self._above):
                     plan = way(tile, wide, high, inner, legend)
                     if plan is not None:
-                        yield plan
+                        yield replace(plan, score=plan.score * self._named(plan))
+
+    def _named(self, plan: Plan) -> float:
+        """On paper nobody can hover: a large pattern that names every token counts far more."""
+        if not theme.paper() or plan.bare:
+            return 1.0
+        return 4.0 if self.large.names_all(plan.large.width(), plan.large.height()) else 1.0
 
     def _beside(
         self, tile: int, wide: int, high: int, r: QRect, legend: QRect | None

@@ -4,12 +4,13 @@ probability: 0 to 1, panel to blue. diverging: symmetric about 0, blue - panel -
 lowest to highest, viridis. NaN is the panel's own colour, and the map hatches it.
 """
 
+from itertools import pairwise
 from math import floor, log10
 from typing import Literal
 
 import numpy as np
-from PySide6.QtCore import QRect
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtCore import QRect, QRectF
+from PySide6.QtGui import QImage, QPaintEngine, QPainter
 
 from gui import theme
 
@@ -56,7 +57,36 @@ def draw_pixels(painter: QPainter, box: QRect, rgba: Array) -> None:
     height, width = rgba.shape[:2]
     data = np.ascontiguousarray(rgba)  # lives until the drawing is done
     image = QImage(data.data, width, height, 4 * width, QImage.Format.Format_RGBA8888)
+    painter.setRenderHint(QPainter.RenderHint.LosslessImageRendering)  # a PDF makes it JPEG else
     painter.drawImage(box, image)
+
+
+def on_screen(painter: QPainter) -> bool:
+    """Whether a pixel of the layout is a pixel of a screen; else cells are painted exactly."""
+    device = painter.device()
+    if painter.paintEngine().type() != QPaintEngine.Type.Raster or device is None:
+        return False
+    ratio = device.devicePixelRatioF()
+    whole = painter.deviceTransform().m11()
+    return not theme.paper() and (abs(whole - ratio) < 0.01 or abs(whole - round(whole)) < 0.01)
+
+
+def draw_cells(painter: QPainter, xs: Array, ys: Array, rgba: Array) -> None:
+    """Rectangles for [line from the top, col, 4] uint8 between edges xs [col + 1], ys [line + 1].
+
+    Equal neighbours are one rectangle, and each reaches a little under the next one, so that no
+    viewer's smoothing lets the paper shine through as a hairline.
+    """
+    under = 0.5
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
+    for line, cells in enumerate(rgba):
+        change = np.flatnonzero((cells[1:] != cells[:-1]).any(axis=-1)) + 1  # [run - 1]
+        ends = [0, *change.tolist(), len(cells)]
+        bottom = ys[line + 1] + (under if line + 1 < len(rgba) else 0)
+        for first, last in pairwise(ends):
+            right = xs[last] + (under if last < len(cells) else 0)
+            box = QRectF(xs[first], ys[line], right - xs[first], bottom - ys[line])
+            painter.fillRect(box, theme.color_of(cells[first]))
 
 
 def decimals(reach: float) -> int:

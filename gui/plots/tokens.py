@@ -123,9 +123,9 @@ class TokenPen:
 
 def token_pen(size: int = 11, weight: int = 400, mono: bool = False) -> TokenPen:
     """The pen for a font of the theme, shared so that nothing is shaped twice."""
-    return _pen(size, weight, mono, theme.zoom())
+    return _pen(size, weight, mono, theme.zoom(), theme.paper())
 
 
-@lru_cache(maxsize=32)
-def _pen(size: int, weight: int, mono: bool, zoom: float) -> TokenPen:
+@lru_cache(maxsize=64)
+def _pen(size: int, weight: int, mono: bool, zoom: float, paper: bool) -> TokenPen:
     return TokenPen(theme.font(size, weight, mono))

@@ -1,14 +1,19 @@
-"""The look: every colour, size, font and icon of the program; the only file with colours.
+"""The look: every colour, size, font and icon of the program; the only folder with colours.
 
-Two frozen sets of tokens, LIGHT and DARK. `apply(app, DARK)` turns palette, style sheet and fonts;
+Frozen sets of tokens, LIGHT and DARK. `apply(app, DARK)` turns palette, style sheet and fonts;
 widgets that paint themselves ask `current()` and hear of a change through `QEvent.PaletteChange`.
 The rules of the style sheet are in resources/theme.qss, where `@name` stands for a token.
+What is painted inside `with on_paper():` gets FIGURE's colours and plain sizes; the window's own
+widgets are not touched, because nothing of theirs is painted meanwhile.
 """
 
 import atexit
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,89 +25,33 @@ from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPalett
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QApplication, QWidget
 
+from gui.theme.tokens import (
+    DARK,
+    FIGURE,
+    INK,
+    LIGHT,
+    OKABE_ITO,
+    PAPER,
+    Theme,
+    contrast,
+    luminance,
+    rgb,
+)
 from resources import path
+
+__all__ = ["DARK", "FIGURE", "INK", "LIGHT", "OKABE_ITO", "PAPER", "Theme", "contrast", "luminance"]
 
 Array = np.ndarray
 
-# Okabe and Ito 2008, "Color Universal Design": eight colours that stay apart for colour-blind eyes
-OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8A929C")
-INK, PAPER = "#10151D", "#FFFFFF"  # text on coloured cells, in both themes
-
 
 @dataclass(frozen=True)
-class Theme:
-    """The tokens of one theme; `theme.color("accent")` is a QColor."""
+class Page:
+    """What is painted now goes on paper; marks: with the selection's outlines."""
 
-    name: str
-    window: str
-    panel: str
-    raised: str
-    text: str
-    muted: str
-    faint: str
-    line: str
-    accent: str
-    gold: str
-    good: str
-    warn: str
-    bad: str
-    selection: str
-    field: str
-    track: str
-    on_accent: str
-    badge: str
-    map_blue: str
-    map_red: str
-    map_top: str
-
-    @property
-    def dark(self) -> bool:
-        return luminance(_rgb(self.panel)) < 0.2
-
-    def color(self, token: str, alpha: float = 1.0) -> QColor:
-        found = QColor(getattr(self, token))
-        found.setAlphaF(alpha)
-        return found
-
-    def mix(self, first: str, second: str, share: float) -> QColor:
-        """`share` of token `second` laid over token `first`, opaque."""
-        return QColor(_mix(getattr(self, first), getattr(self, second), share))
-
-    def derived(self) -> dict[str, str]:
-        """Tokens that the style sheet needs beside the fields, all mixed from the fields."""
-        ends = (self.panel, PAPER) if self.dark else (self.panel, INK)
-        return {
-            "badge_warn": _mix(self.panel, self.warn, 0.14),
-            "badge_bad": _mix(self.panel, self.bad, 0.12),
-            "good_text": _mix(self.good, ends[1], 0.15),
-            "warn_text": _mix(self.warn, ends[1], 0.30),
-            "bad_text": _mix(self.bad, ends[1], 0.10),
-            "track_soft": _mix(self.panel, self.track, 0.55),
-            "panel_high": _mix(self.panel, PAPER, 0.10) if self.dark else self.panel,
-            "accent_hover": _mix(self.accent, ends[1], 0.12),
-            "accent_press": _mix(self.accent, ends[1], 0.24),
-            "focus_ring": _mix(self.accent, ends[1], 0.55),
-            "outline": _mix(self.field, self.muted, 0.6),
-            "handle": _mix(self.panel, self.faint, 0.45),
-            "tip": _mix(self.raised, PAPER, 0.10) if self.dark else self.text,
-            "tip_text": self.text if self.dark else self.panel,
-        }
+    marks: bool
 
 
-LIGHT = Theme(
-    name="light", window="#F6F6F4", panel="#FFFFFF", raised="#FBFBFA",
-    text="#1B1F24", muted="#59626E", faint="#8A929C", line="#DCDFE3",
-    accent="#2B6CDB", gold="#C28E0E", good="#1E8E5A", warn="#B7791F", bad="#C93A3A",
-    selection="#E8F0FD", field="#C6CBD1", track="#E6E8EB", on_accent="#FFFFFF", badge="#E6F4EC",
-    map_blue="#2463C4", map_red="#B8302F", map_top="#174FA8",
-)  # fmt: skip
-DARK = Theme(
-    name="dark", window="#15171B", panel="#1C1F24", raised="#24282F",
-    text="#E7E9EC", muted="#A3ABB5", faint="#6F7782", line="#343942",
-    accent="#76A7FF", gold="#F0BE4A", good="#4CC38A", warn="#E0A63C", bad="#F07178",
-    selection="#26344D", field="#454B55", track="#30353D", on_accent="#10151D", badge="#1E3429",
-    map_blue="#6EA3FF", map_red="#F2777A", map_top="#8DB8FF",
-)  # fmt: skip
+_page: ContextVar[Page | None] = ContextVar("page", default=None)
 
 
 def apply(app: QApplication, theme: Theme, zoom: float = 1.0) -> None:
@@ -120,14 +69,42 @@ def apply(app: QApplication, theme: Theme, zoom: float = 1.0) -> None:
 
 
 def current() -> Theme:
-    """The theme now applied (LIGHT before the first `apply`)."""
+    """The theme now applied (LIGHT before the first `apply`); FIGURE on paper."""
+    if _page.get() is not None:
+        return FIGURE
     app = QApplication.instance()
     return DARK if app is not None and app.property("theme") == "dark" else LIGHT
 
 
 def zoom() -> float:
     app = QApplication.instance()
-    return float((app and app.property("zoom")) or 1.0)
+    return 1.0 if _page.get() else float((app and app.property("zoom")) or 1.0)
+
+
+@contextmanager
+def on_paper(marks: bool = False) -> Iterator[None]:
+    """Make, lay out and paint for a page here, whatever the window wears; no event loop inside."""
+    before = _page.set(Page(marks))
+    try:
+        yield
+    finally:
+        _page.reset(before)
+
+
+def paper() -> bool:
+    """Whether what is painted now goes on paper: no hover, type at least `smallest()`."""
+    return _page.get() is not None
+
+
+def marks() -> bool:
+    """Whether to paint what the user has selected; a page has that on request only."""
+    page = _page.get()
+    return page is None or page.marks
+
+
+def smallest() -> int:
+    """Pixels of the smallest type that a cell may carry: a page is read without a magnifier."""
+    return 10 if paper() else 9
 
 
 def font(size: int = 13, weight: int = 400, mono: bool = False) -> QFont:
@@ -136,10 +113,10 @@ def font(size: int = 13, weight: int = 400, mono: bool = False) -> QFont:
     made.setStyleHint(QFont.StyleHint.Monospace if mono else QFont.StyleHint.SansSerif)
     made.setPixelSize(max(1, round(size * zoom())))
     made.setWeight(QFont.Weight(weight))
-    if mono:
+    if mono or paper():  # a PDF knows no letters for other glyphs than the plain: no text to copy
         made.setFeature(QFont.Tag("calt"), 0)
-    else:
-        made.setFeature(QFont.Tag("tnum"), 1)
+    if not mono:
+        made.setFeature(QFont.Tag("tnum"), 0 if paper() else 1)
     return made
 
 
@@ -193,19 +170,6 @@ def magnitude_lut() -> Array:
 def okabe_ito(index: int) -> QColor:
     """Colour of a category; always beside a letter or a marker."""
     return QColor(OKABE_ITO[index % len(OKABE_ITO)])
-
-
-def luminance(rgb: Any) -> Any:
-    """Relative luminance (WCAG 2.1) of [..., 3] or [..., 4] values 0 to 255 -> [...]."""
-    share = np.asarray(rgb, np.float64)[..., :3] / 255  # [..., 3]
-    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    return linear @ np.array([0.2126, 0.7152, 0.0722])
-
-
-def contrast(first: str, second: str) -> float:
-    """Contrast ratio (WCAG 2.1) of two colours, 1 to 21."""
-    light, dark = sorted((luminance(_rgb(first)), luminance(_rgb(second))), reverse=True)
-    return float((light + 0.05) / (dark + 0.05))
 
 
 def wants_ink(rgb: Any) -> Any:
@@ -286,17 +250,8 @@ def _marks(theme: Theme) -> str:
     return folder.as_posix()
 
 
-def _rgb(colour: str) -> Array:
-    return np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)], np.float64)  # [3]
-
-
-def _mix(first: str, second: str, share: float) -> str:
-    mixed = np.rint(_rgb(first) * (1 - share) + _rgb(second) * share).astype(int)  # [3]
-    return "#{:02X}{:02X}{:02X}".format(*mixed)
-
-
 def _ramp(first: str, second: str, steps: int) -> Array:
     share = np.linspace(0, 1, steps)[:, None]  # [steps, 1]
     table = np.full((steps, 4), 255, np.uint8)  # [steps, 4]
-    table[:, :3] = np.rint(_rgb(first) * (1 - share) + _rgb(second) * share)
+    table[:, :3] = np.rint(rgb(first) * (1 - share) + rgb(second) * share)
     return table
