@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
-from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QPaintEvent
+from PySide6.QtCore import QEvent, QPointF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QLabel, QPushButton, QStylePainter, QToolButton, QWidget
 
 from gui import theme
@@ -123,9 +124,49 @@ class Elided(QLabel):
     def paintEvent(self, _: QPaintEvent) -> None:
         painter = QStylePainter(self)
         end = Qt.TextElideMode.ElideRight
-        shown = self.fontMetrics().elidedText(self.text(), end, self.width())
-        where = self.alignment()
-        painter.drawItemText(self.rect(), where, self.palette(), True, shown, self.foregroundRole())
+        box, where = self.contentsRect(), self.alignment()
+        shown = self.fontMetrics().elidedText(self.text(), end, box.width())
+        painter.drawItemText(box, where, self.palette(), True, shown, self.foregroundRole())
+
+
+class Dot(QWidget):
+    """Whether what is shown is in a file yet: ring = saving, dot = saved, triangle = in memory."""
+
+    SIZE = 10
+    WORDS: ClassVar[dict[str, str]] = {
+        "saving": "Saving",
+        "saved": "Saved in the session",
+        "memory": "In memory only",
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = ""
+        self.setFixedSize(self.SIZE, self.SIZE)
+        self.hide()
+
+    def show_state(self, state: str, why: str = "") -> None:
+        """state: "saving", "saved", "memory", or "" for nothing to say."""
+        self.state = state if state in self.WORDS else ""
+        words = self.WORDS.get(self.state, "")
+        self.setToolTip(f"{words}: {why}" if words and why else words)
+        self.setAccessibleName(self.toolTip())
+        self.setVisible(bool(words))
+        self.update()
+
+    def paintEvent(self, _: QPaintEvent) -> None:
+        now, middle = theme.current(), QPointF(self.SIZE / 2, self.SIZE / 2)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        shade = now.color({"saved": "good", "memory": "warn"}.get(self.state, "muted"))
+        painter.setPen(QPen(shade, 1.5) if self.state == "saving" else Qt.PenStyle.NoPen)
+        painter.setBrush(Qt.BrushStyle.NoBrush if self.state == "saving" else shade)
+        if self.state == "memory":
+            ends = ((5.0, 0.5), (9.5, 9.0), (0.5, 9.0))
+            painter.drawPolygon(QPolygonF([QPointF(x, y) for x, y in ends]))
+        else:
+            painter.drawEllipse(middle, 3.0, 3.0)
+        painter.end()
 
 
 def label(text: str = "", role: str = "", parent: QWidget | None = None) -> QLabel:

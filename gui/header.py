@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
 
-from gui.buttons import Button, Icon, IconButton, label
+from gui.buttons import Button, Dot, Elided, Icon, IconButton, label
 from gui.theme import restyle
+
+Act = tuple[str, Callable[[], object]]
+"""A word on a button and what it does."""
 
 HEIGHT = 40
 SIGNS = {"bad": "circle-x", "warn": "triangle-alert", "info": "info", "good": "circle-check"}
@@ -18,22 +23,25 @@ class Header(QFrame):
     run_pressed = Signal()
     stop_pressed = Signal()
     form_toggled = Signal(bool)
+    about_pressed = Signal()
 
     def __init__(self, title: str, *, runs: bool, has_form: bool) -> None:
         super().__init__()
         self.setProperty("header", True)
         self.setFixedHeight(HEIGHT)
         self.title = label(title, "panel")
-        self.note = label("", "small")
+        self.dot = Dot()
+        self.note = Elided("", "small")
         self.note.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.about_button = IconButton("info", "Where this comes from (Ctrl+I)")
+        self.about_button.clicked.connect(lambda: self.about_pressed.emit())
+        self.about_button.hide()  # until there is a picture
         self.form_button = IconButton("sliders-horizontal", "Settings of this reading")
         self.form_button.setCheckable(True)
         self.form_button.toggled.connect(self.form_toggled)
-        self.form_button.setVisible(has_form)
         self.run_button = Button("Run", "play", self._press)
         self.run_button.setMinimumWidth(76)
-        self.run_button.setVisible(runs)
         self.menu_button = IconButton("ellipsis", "Export, script, arrangement")
         self.menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.running = False
@@ -42,14 +50,18 @@ class Header(QFrame):
         row.setContentsMargins(16, 0, 8, 0)
         row.setSpacing(4)
         row.addWidget(self.title)
-        row.addSpacing(8)
+        row.addSpacing(4)
+        row.addWidget(self.dot)
+        row.addSpacing(4)
         row.addWidget(self.note, 1)
         row.addSpacing(4)
         self.extra = QHBoxLayout()
         self.extra.setSpacing(4)
         row.addLayout(self.extra)
-        for widget in (self.form_button, self.run_button, self.menu_button):
+        for widget in (self.about_button, self.form_button, self.run_button, self.menu_button):
             row.addWidget(widget)
+        self.form_button.setVisible(has_form)  # only now: without a parent it would be a window
+        self.run_button.setVisible(runs)
 
     def sizeHint(self) -> QSize:
         return QSize(super().sizeHint().width(), HEIGHT)  # what a dock asks its title bar
@@ -90,7 +102,10 @@ class Header(QFrame):
 
 
 class Message(QFrame):
-    """The message line of a panel: what went wrong and what to do, with a sign beside the words."""
+    """The message line of a panel: what went wrong and what to do, with a sign beside the words.
+
+    It may carry one action, as a button at its end.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,6 +113,9 @@ class Message(QFrame):
         self.text = label()
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.action = Button("", "", self._act)
+        self.action.hide()
+        self._do: Callable[[], object] | None = None
         close = IconButton("x", "Dismiss", self.hide)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 4, 4, 4)
@@ -105,14 +123,22 @@ class Message(QFrame):
         row.setSpacing(8)
         row.addWidget(self.sign)
         row.addWidget(self.text, 1)
+        row.addWidget(self.action)
         row.addWidget(close)
         self.hide()
 
-    def say(self, text: str, tone: str = "warn") -> None:
+    def say(self, text: str, tone: str = "warn", action: Act | None = None) -> None:
         if not text:
             self.hide()
             return
         restyle(self, badge=tone)
         self.sign.show_icon(SIGNS[tone], "accent" if tone == "info" else tone)
         self.text.setText(text)
+        self._do = action[1] if action is not None else None
+        self.action.set_text(action[0] if action is not None else "")
+        self.action.setVisible(action is not None)
         self.show()
+
+    def _act(self) -> None:
+        if self._do is not None:
+            self._do()

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import sys
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,15 +18,15 @@ from PySide6.QtGui import QCloseEvent, QPixmap
 from PySide6.QtWidgets import QMenu, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from engine import technique
-from engine.errors import FileError, RunError, SpecError
+from engine.refs import Ref
 from engine.technique import Technique
-from gui import exporting, theme
+from gui import comparison, exporting, provenance, showing, theme
 from gui.buttons import label
 from gui.focus import Desk, Focus
 from gui.form import Form
-from gui.header import Header, Message
+from gui.header import Act, Header, Message
 from gui.jobs import Job, Jobs
-from gui.plots import to_png, to_svg
+from gui.running import Runner
 from gui.settings import settings
 
 LEAST = QSize(240, 180)
@@ -60,9 +59,13 @@ class Panel(QWidget):
         self.result: Any = None
         self.drawn: tuple[Technique | None, Any] = (None, None)  # spec and model of `result`
         self.run_shown: Any = None  # engine.session.Run of `result`, once it has ended
-        self._words: tuple[Any, dict[int, str]] = (None, {})  # a model and its texts so far
+        self._words = showing.Words()
+        self._twin = False  # one side of a comparison: it draws, and tells nobody
+        self.comparison: comparison.Comparison | None = None
+        self._records: Any = None
         self._dressed: tuple[Any, float] = (None, 0.0)  # theme and zoom of what was drawn
-        self.form = Form(technique.of(self.kind), self.words) if self.kind else None
+        self._runner = Runner(self)
+        self.form = Form(technique.of(self.kind), self.words, jobs) if self.kind else None
         self.setObjectName(f"panel-{type(self).__module__.rpartition('.')[2]}")
         self.setAccessibleName(self.title)
         self.header = Header(
@@ -101,24 +104,36 @@ class Panel(QWidget):
         kind = technique.of(cls.kind)
         return cls.question[0] or kind.title, cls.question[1] or kind.summary
 
+    def view(self) -> dict[str, Any]:
+        """The panel's own switches as JSON values, kept with each run."""
+        return {}
+
+    def set_view(self, view: dict[str, Any]) -> None:
+        """Set them again; from a file, so every value may be missing or wrong."""
+
+    def difference(self, result_a: Any, result_b: Any) -> str:
+        """What two results differ in, in the panel's own words; "" = as the numbers say it."""
+        return ""
+
+    def labels(self, axis: str, n: int) -> tuple[list[str], bool]:
+        """Labels along an axis of the drawn result, and whether they are tokens."""
+        return showing.labels(self, axis, n)
+
     # what a subclass may use
 
     def pieces(self, ids: Any) -> list[str]:
-        """Display texts of token ids by the model of the drawn result; ids where it is not open."""
-        model = self.drawn[1] or self.desk.model
-        wanted = [int(i) for i in ids]
-        if model is None:
-            return [str(i) for i in wanted]
-        if self._words[0] is not model:
-            self._words = (model, {})
-        known = self._words[1]
-        new = list({i for i in wanted if i not in known})
-        known.update(zip(new, model.pieces(new), strict=True))
-        return [known[i] for i in wanted]
+        """Display texts of token ids: a stored run's own, else by the model of the drawn result."""
+        model = self.drawn[1]
+        if model is None and self.run_shown is None:
+            model = self.desk.model
+        return self._words.of(ids, model)
 
-    def say(self, text: str, tone: str = "warn") -> None:
-        """A line above the picture: "warn", "bad", "info" or "good". "" takes it away."""
-        self.message.say(text, tone)
+    def say(self, text: str, tone: str = "warn", action: Act | None = None) -> None:
+        """A line above the picture: "warn", "bad", "info" or "good". "" takes it away.
+
+        action: a word on a button and what it does.
+        """
+        self.message.say(text, tone, action)
 
     # running
 
@@ -130,59 +145,78 @@ class Panel(QWidget):
 
     def run(self) -> Job | None:
         """Run the form's spec on the active model; None where that cannot start, with a message."""
-        if self.form is None or self.running:
-            return None
-        if self.desk.model is None:
-            loading = self.desk.active is not None and not self.desk.active.problem
-            self.say("The weights are still loading." if loading else "Open a model first.", "info")
-            return None
-        try:
-            spec = self.spec()
-        except SpecError as error:
-            self._refused(error)
-            return None
-        self.message.hide()
-        job = Job(spec, self.desk.model, name=self.title)
-        job.updated.connect(self._updated)
-        job.finished.connect(self._finished)
-        job.failed.connect(self._failed)
-        job.cancelled.connect(self._cancelled)
-        job.started.connect(self._mark)
-        self.job = job
-        self.header.set_running(True)
-        self.form.save(settings())
-        self.jobs.submit(job)
-        self._mark()
-        return job
+        return self._runner.run()
 
     @property
     def running(self) -> bool:
-        return self.job is not None and not self.job.done
+        return self._runner.running
 
     def stop(self) -> None:
         """Stop the run; what was computed stays."""
         if self.job is not None:
             self.job.cancel()
 
-    def show_run(self, run: Any) -> None:
-        """Show a stored run: its fields in the form, its result in the picture."""
-        if self.form is not None:
-            self.form.show_spec(run.spec)
-        if run.result is None:
-            self.say(run.error or "The result of this run was too large to keep; run it again.")
-            return
-        model, ref = self.desk.model, run.model
-        if model is not None and ref is not None and ref.digest not in ("", model.digest):
-            same = ref.folder and ref.folder == str(getattr(model, "folder", ""))
-            model = model if same else None
-        self.show_result(run.result, run.spec, model)
-        self.run_shown = run
-        self.message.say(_sentence(run.error), "warn")
+    # what is kept with a run
 
-    def show_result(self, result: Any, spec: Technique | None = None, model: Any = None) -> None:
-        """Draw a result, its sentence, and let the other panels read it."""
+    def words_shown(self) -> dict[int, str]:
+        """Token id -> text: of this picture, and of what a turn of the Focus would show in it."""
+        ids = showing.token_ids(self.result)
+        if len(ids) <= showing.MOST_WORDS:
+            self.pieces(ids)
+        return dict(self._words.used)
+
+    def state_of_view(self) -> dict[str, Any]:
+        """What the user sees beside the result: the Focus, and the panel's own switches."""
+        return {"focus": showing.focus_as_json(self.desk.focus), "panel": self.view()}
+
+    def take_view(self, view: Mapping[str, Any]) -> None:
+        """Take up a `state_of_view`, perhaps a damaged one."""
+        own = view.get("panel")
+        self.set_view(own if isinstance(own, dict) else {})
+        focus = showing.focus_of(view["focus"]) if "focus" in view else None
+        if focus is not None:
+            self.desk.set_focus(focus)
+
+    def inputs(self) -> dict[str, Ref]:
+        """Large or learned inputs of the run in the picture that its spec does not name itself."""
+        return dict(self._runner.inputs)
+
+    def provenance(self) -> dict[str, Any]:
+        """What made the picture, as JSON values; {} if nothing is drawn."""
+        return showing.provenance(self)
+
+    def watch_records(self, records: Any) -> None:
+        """The window gives the session's runs; the header says whether this one is in the file."""
+        if self.kind:
+            self._records = records
+            records.changed.connect(self._mark_saved)
+
+    def show_saved(self, state: str, why: str = "") -> None:
+        """A dot beside the title: "saving", "saved", "memory", or "" for none."""
+        self.header.dot.show_state(state, why)
+
+    # showing
+
+    def show_run(self, run: Any) -> None:
+        """Show a stored run as it was drawn: its fields in the form, result, switches and Focus."""
+        showing.show_run(self, run)
+
+    def become_twin(self) -> None:
+        """One side of a comparison: a picture and its sentence that tell nobody."""
+        self._twin = True
+        for widget in (self.header, self.message, self.form):
+            if widget is not None:
+                widget.hide()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
+
+    def show_result(
+        self, result: Any, spec: Technique | None = None, model: Any = None, run: Any = None
+    ) -> None:
+        """Draw a result, its sentence, and let the other panels read it. run: where it is from."""
+        self.compare(None)
         self.result = result
-        self.drawn, self.run_shown = (spec, model), None
+        self.drawn, self.run_shown = (spec, model), run
+        self._words.begin(run.words if run is not None else {})
         self._stack.setCurrentWidget(self.canvas)
         self._dressed = (theme.current(), theme.zoom())
         self.draw(result)
@@ -190,8 +224,8 @@ class Panel(QWidget):
         text = self.sentence(result)
         self.line.setText(text)
         self.line.setVisible(bool(text))
-        self._mark()
-        if self.kind and (model is not None and model is self.desk.model):
+        self.mark()
+        if self.kind and not self._twin and model is not None and model is self.desk.model:
             self.desk.publish(self.kind, result)
         self.shown.emit(result)
 
@@ -202,15 +236,47 @@ class Panel(QWidget):
         self.message.hide()
         if self.empty:
             self._stack.setCurrentWidget(self._nothing)
-        self._mark()
+        self.mark()
+
+    def compare(self, run: Any, like: comparison.Comparison | None = None) -> None:
+        """The run in the picture against another one of its kind; None goes back to the picture.
+
+        like: a comparison of the same runs elsewhere, to be shown as it is shown there.
+        """
+        if self.comparison is not None:
+            self._stack.setCurrentWidget(self.canvas)
+            self._stack.removeWidget(self.comparison)
+            self.comparison.end()
+            self.comparison = None
+            self.line.setVisible(bool(self.line.text()))
+        if run is None:
+            return
+        if refusal := comparison.refusal(self, run):
+            self.say(refusal, "info")
+            return
+        self.message.hide()
+        self.comparison = comparison.Comparison(self, run)
+        self.comparison.back.connect(lambda: self.compare(None))
+        self._stack.addWidget(self.comparison)
+        self._stack.setCurrentWidget(self.comparison)
+        self.line.hide()
+        self.comparison.begin(like)
+
+    def show_provenance(self) -> None:
+        """Where the picture comes from, on a card over the window; again takes it away."""
+        provenance.toggle(self)
 
     # export
 
+    def figure_widget(self) -> QWidget:
+        """What is to be seen: the picture, or the comparison in its place."""
+        return self.canvas if self.comparison is None else self.comparison.figure
+
     def export_png(self, path: Path | str) -> None:
-        to_png(self.canvas, path)
+        exporting.save(self, path)
 
     def export_svg(self, path: Path | str) -> None:
-        to_svg(self.canvas, path)
+        exporting.save(self, path)
 
     def export_npz(self, path: Path | str) -> None:
         """The result's arrays by field name, with the spec and what made them."""
@@ -232,6 +298,7 @@ class Panel(QWidget):
         """What the "…" button offers; a subclass may add to it."""
         menu = QMenu(self)
         if self.kind:
+            menu.addAction("Where this comes from…", self.show_provenance)
             exporting.fill(menu, self)
         if self.form is not None and self.form.has_advanced:
             menu.addSeparator()
@@ -259,9 +326,9 @@ class Panel(QWidget):
         box.addWidget(self.header)
         if self.form is not None:
             self.form.restore(settings())
+            box.addWidget(self.form)
             self.form.setVisible(self.form_open)
             self.header.form_button.setChecked(self.form_open)
-            box.addWidget(self.form)
         box.addWidget(self.message)
         box.addWidget(self._body, 1)
         box.addWidget(self.line)
@@ -275,91 +342,28 @@ class Panel(QWidget):
     def _connect(self) -> None:
         self.header.run_pressed.connect(self.run)
         self.header.stop_pressed.connect(self.stop)
+        self.header.about_pressed.connect(self.show_provenance)
         self.desk.focus_changed.connect(self.look_at)
         if self.form is not None:
             self.header.form_toggled.connect(self.form.setVisible)
-            self.form.changed.connect(self._form_changed)
-            self.desk.prompts_changed.connect(self._mark)
-            self.desk.model_changed.connect(self._mark)
+            self.form.changed.connect(self._runner.form_changed)
+            self.desk.prompts_changed.connect(self.mark)
+            self.desk.model_changed.connect(self.mark)
 
-    def _updated(self, result: Any, _ticks: tuple) -> None:
-        if result is not None and self.job is not None and (self.isVisible() or self.isWindow()):
-            self.show_result(result, self.job.spec, self.job.model)
-
-    def _finished(self, result: Any) -> None:
-        self._end(result, None)
-
-    def _cancelled(self, partial: Any) -> None:
-        self._end(partial, None)
-
-    def _failed(self, error: BaseException, partial: Any) -> None:
-        self._end(partial, error)
-        if isinstance(error, SpecError):
-            self._refused(error)
-        elif isinstance(error, RunError | FileError):
-            self.say(_sentence(str(error)) if isinstance(error, RunError) else str(error), "warn")
-        elif isinstance(error, MemoryError):
-            self.say("Not enough memory for this run; a shorter prompt needs less.", "bad")
-        else:
-            self.say("This run met an error inside the program.", "bad")
-            sys.excepthook(type(error), error, error.__traceback__)
-
-    def _end(self, result: Any, error: BaseException | None) -> None:
-        """The last good state stays in the picture, however the run ended."""
-        self.header.set_running(False)
-        if self.job is None:
-            return
-        if result is not None:
-            self.show_result(result, self.job.worker.spec, self.job.model)
-        self._mark()
-        self.ended.emit(self, result, error)
-
-    def _refused(self, error: SpecError) -> None:
-        """At the field where the form has it, else in the message line."""
-        if self.form is not None and error.field in self.form.entries:
-            self.form.entries[error.field].mark(error.message)
-            self.header.form_button.setChecked(True)
-        else:
-            self.say(f"{error.field.capitalize()}: {error.message}", "warn")
-
-    def _form_changed(self) -> None:
-        """Refused values disable Run; live ones go to the run at once."""
-        try:
-            spec = self.spec()
-        except SpecError as error:
-            mine = self.form is not None and error.field in self.form.entries
-            self.header.run_button.setEnabled(not mine or self.running)
-            return
-        self.header.run_button.setEnabled(True)
-        old = self.job.worker.spec if self.running and self.job is not None else None
-        if old is not None and self.job is not None:
-            live = [item.name for item in fields(spec) if item.metadata.get("live")]
-            change = {name: getattr(spec, name) for name in live}
-            change = {name: value for name, value in change.items() if value != getattr(old, name)}
-            if change:
-                self.job.send(change)
-        self._mark()
-
-    def _mark(self, *_: Any) -> None:
+    def mark(self, *_: Any) -> None:
         """Say quietly of what the picture is, where that is no longer what a Run would show."""
-        self.header.set_note(self._stale())
+        self.header.set_note(showing.stale(self))
+        known = self.run_shown is not None or self.drawn[0] is not None
+        self.header.about_button.setVisible(bool(self.kind) and known)
+        self._mark_saved()
 
-    def _stale(self) -> str:
-        if self.job is not None and self.job.state == "waiting":
-            return "waiting for another run"
-        spec, model = self.drawn
-        if spec is None or self.form is None or self.running:
-            return ""
-        if model is not self.desk.model:
-            return "for another model"
-        try:
-            now = self.spec()
-        except SpecError:
-            return ""
-        differs = [n for n in self.form.from_desk if getattr(now, n) != getattr(spec, n)]
-        if differs:
-            return "for an earlier prompt"
-        return "" if now == spec else "for earlier settings"
+    def entry(self) -> Any:
+        """The session's line of the run in the picture; None where it has none."""
+        return showing.entry_of(self._records, self.run_shown)
+
+    def _mark_saved(self) -> None:
+        entry = self.entry()
+        self.show_saved(*((entry.state, entry.note) if entry is not None else ("", "")))
 
     def minimumSizeHint(self) -> QSize:
         """The same whatever is drawn, so that a result never pushes the neighbours aside."""
@@ -376,11 +380,6 @@ class Panel(QWidget):
         if palette and self.result is not None and dress != self._dressed:
             self._dressed = dress
             self.draw(self.result)
-
-
-def _sentence(reason: str) -> str:
-    """An error's words as a line of their own."""
-    return reason[:1].upper() + reason[1:]
 
 
 def panels() -> list[type[Panel]]:

@@ -64,8 +64,7 @@ class ActivationPatchingPanel(Panel):
         if by_head:
             columns, below = [str(head) for head in range(n_places)], None
         else:
-            source = result.clean_tokens if spec.direction == "denoise" else result.corrupted_tokens
-            columns, below = self.pieces(source), [str(at) for at in range(n_places)]
+            columns, below = self.pieces(self._source(result)), [str(at) for at in range(n_places)]
         rows = [str(layer) for layer in range(n_layers)]
         if by_head:
             rows[-1] = f"layer {rows[-1]}"
@@ -132,6 +131,25 @@ class ActivationPatchingPanel(Panel):
     def _place(self, result: ActivationPatchingResult, at: int) -> str:
         word = self.pieces([int(result.clean_tokens[at])])[0]
         return f"{token_text(word)} ({at})"
+
+    def difference(
+        self, result_a: ActivationPatchingResult, result_b: ActivationPatchingResult
+    ) -> str:
+        ours = self._drawn_spec().metric
+        other = ours if self.comparison is None else self.comparison.run.spec.metric
+        if other != ours:
+            return f"A is in {self.words[ours]}, B in {self.words[other]}: do not read the sizes."
+        return f"The values are in nats ({self.words[ours]})." if UNITS[ours] == "nats" else ""
+
+    def labels(self, axis: str, n: int) -> tuple[list[str], bool]:
+        if axis == "place" and self._drawn_spec().component != "z":
+            return self.pieces(self._source(self.result)), True
+        return super().labels(axis, n)
+
+    def _source(self, result: ActivationPatchingResult) -> Any:
+        """The ids of the prompt that is patched from: the columns' tokens."""
+        denoise = self._drawn_spec().direction == "denoise"
+        return result.clean_tokens if denoise else result.corrupted_tokens
 
     def look_at(self, focus: Focus) -> None:
         if self.result is None:

@@ -92,7 +92,7 @@ class AttentionPatternsPanel(Panel):
         words = self.pieces(self.result.tokens)
         self.large.set_data(
             self.result.pattern[layer, head], words, words,
-            scale="probability", limits=(0.0, 1.0), tokens="both",
+            scale="probability", limits=(0.0, 1.0), tokens="both", page_title="query ↑\nkey →",
         )  # fmt: skip
         n = len(words)
         query = focus.query if focus.query is not None and focus.query < n else None

@@ -62,6 +62,12 @@ class LogitLensPanel(Panel):
         menu.addAction(self.sized)
         return menu
 
+    def view(self) -> dict[str, Any]:
+        return {"sized": self.sized.isChecked()}
+
+    def set_view(self, view: dict[str, Any]) -> None:
+        self.sized.setChecked(view.get("sized") is True)
+
     def draw(self, result: LogitLensResult) -> None:
         n_layers, n_pos, _k = result.top_ids.shape
         shown = result.top_probabilities[..., 0]  # [layer, pos]

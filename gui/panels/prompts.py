@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QMimeData, Qt, QTimer
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFrame,
     QHBoxLayout,
+    QMenu,
     QScrollArea,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from engine.errors import RunError
-from gui import examples, theme
-from gui.buttons import Button, label
+from engine.data.prompt_table import SUFFIXES, PromptTable, read_table
+from engine.errors import FileError, RunError
+from gui import dialogs, examples, theme
+from gui.buttons import Button, IconButton, label
 from gui.editor import Editor
+from gui.example_box import ExampleBox
 from gui.focus import Focus, Prompt, PromptPair
-from gui.jobs import Job
+from gui.kept_pairs import KeptPairs
+from gui.next_token import NextToken
 from gui.panel import Panel
-from gui.plots import TokenStrip, figure, token_text
+from gui.plots import TokenStrip, token_text
+from gui.table_bar import TableBar
 from gui.token_field import TokenField
 
 PAUSE_MS = 150  # typing rests this long before it is read
-OWN = "Your own"
+KEEP = "Keep this pair in the session"
+PATTERN = f"Prompt tables ({' '.join(f'*{suffix}' for suffix in SUFFIXES)})"
 BOS_WIDTH = 96  # px
 
 
@@ -38,19 +44,26 @@ class PromptsPanel(Panel):
     order = 20
 
     def build(self) -> QWidget:
+        self.pin = IconButton("pin", KEEP, self.ask_name)
+        self.header.add(IconButton("table", "Open a table of prompts…", self.ask_table))
+        self.header.add(self.pin)
         self.header.add(Button("Run all", "play", lambda: self.desk.ask("run all"), flat=True))
         self.examples: list[examples.Example] = []
-        self.example = QComboBox()
-        self.example.setAccessibleName("Example prompts")
-        self.example.activated.connect(self._choose)
+        self.kept = KeptPairs(self.jobs, self)
+        self.kept.changed.connect(self._list_examples)
+        self.kept.unreadable.connect(self.say)
+        self.example = ExampleBox()
+        self.example.chosen.connect(self.desk.set_prompts)
+        self.example.named.connect(self._keep)
+        self.table = TableBar()
+        self.table.chosen.connect(self.choose_row)
+        self.setAcceptDrops(True)
         self.bos = QComboBox()
         self.bos.setAccessibleName("BOS token")
         for value in ("auto", "yes", "no"):
             self.bos.addItem(f"BOS {value}", value)
         self.bos.setToolTip("Begin with the BOS token: as the tokenizer's file says, yes, or no")
         self.bos.activated.connect(self._soon)
-        self.example.setMinimumWidth(64)
-        self.example.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.clean, self.corrupted = Editor("Clean prompt"), Editor("Corrupted prompt")
         self.strip = TokenStrip(most_lines=3)
         self.strip.clicked.connect(lambda at: self.desk.turn(position=at, query=at))
@@ -59,17 +72,13 @@ class PromptsPanel(Panel):
         self.where = label("", "small")
         self.where.hide()
         self.answer, self.wrong = TokenField("Answer"), TokenField("Wrong answer")
-        self.said = label("", "small")
-        self.said.setWordWrap(True)
-        self.difference = label("", "small")
-        self.difference.setTextFormat(Qt.TextFormat.RichText)
-        self.difference.setWordWrap(True)
+        self.next_token = NextToken(self.jobs)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self.read)
         self.ids: tuple[Any, Any] = ((), ())
-        self.look: Job | None = None
+        self._shown: dict[Editor, tuple[Prompt, str]] = {}  # a prompt and how its editor has it
         for edit in (self.clean, self.corrupted):
             edit.textChanged.connect(self._soon)
             edit.entered.connect(self._enter)
@@ -91,6 +100,7 @@ class PromptsPanel(Panel):
         top.addWidget(self.bos)
         self.bos.setFixedWidth(round(BOS_WIDTH * theme.zoom()))
         box.addLayout(top)
+        box.addWidget(self.table)
         for words, edit in (("Clean", self.clean), ("Corrupted", self.corrupted)):
             caption = label(words, "caption")
             caption.setBuddy(edit)
@@ -108,9 +118,7 @@ class PromptsPanel(Panel):
             answers.addWidget(caption)
             answers.addWidget(field, 1)
         box.addLayout(answers)
-        self.difference.setToolTip("Logit of the answer minus that of the wrong one, at the end")
-        self.difference.hide()
-        for widget in (self.difference, self.said, self.where):
+        for widget in (self.next_token, self.where):
             box.addWidget(widget)
         box.addStretch(1)
         area = QScrollArea()
@@ -125,12 +133,7 @@ class PromptsPanel(Panel):
 
     def _model_changed(self, model: Any) -> None:
         self.examples = examples.for_model(model) if model is not None else []
-        self.example.clear()
-        for entry in self.examples:
-            self.example.addItem(entry.title)
-            last = self.example.count() - 1
-            self.example.setItemData(last, entry.note, Qt.ItemDataRole.ToolTipRole)
-        self.example.addItem(OWN)
+        self._list_examples()
         pieces = model.vocabulary() if model is not None else []
         for field in (self.answer, self.wrong):
             field.set_model(model, pieces)
@@ -140,7 +143,7 @@ class PromptsPanel(Panel):
         if model is None:
             self.read()
         elif self.examples and not self._readable(model, self.desk.prompts):
-            self._choose(0)
+            self.desk.set_prompts(self.examples[0].pair)
         else:
             self.show_prompts(self.desk.prompts)
 
@@ -150,7 +153,8 @@ class PromptsPanel(Panel):
             return bool(pair.clean)
         try:
             model.tokens(pair.clean, pair.bos)
-            model.tokens(pair.corrupted, pair.bos)
+            if pair.corrupted:
+                model.tokens(pair.corrupted, pair.bos)
             for token in (pair.answer, pair.wrong):
                 if token is not None:
                     model.token(token)
@@ -160,21 +164,28 @@ class PromptsPanel(Panel):
 
     def show_prompts(self, pair: PromptPair) -> None:
         """Show a pair that came from elsewhere; typing is not disturbed by its own echo."""
-        if pair == self.typed():
-            self._name_example(pair)
-            self.read()
-            return
-        for edit, prompt in ((self.clean, pair.clean), (self.corrupted, pair.corrupted)):
-            edit.show_text(self._text(prompt))
-        self.bos.setCurrentIndex(max(0, self.bos.findData(pair.bos)))
-        self.answer.choose(pair.answer)
-        self.wrong.choose(pair.wrong)
-        self._name_example(pair)
+        if pair != self.typed():
+            for edit, prompt in ((self.clean, pair.clean), (self.corrupted, pair.corrupted)):
+                edit.show_text(self._text(prompt))
+                self._shown[edit] = (prompt, edit.toPlainText())
+            self.bos.setCurrentIndex(max(0, self.bos.findData(pair.bos)))
+            self.answer.choose(pair.answer)
+            self.wrong.choose(pair.wrong)
+        self._name(pair)
         self.read()
 
-    def _name_example(self, pair: PromptPair) -> None:
-        pairs = [entry.pair for entry in self.examples]
-        self.example.setCurrentIndex(pairs.index(pair) if pair in pairs else len(pairs))
+    def _name(self, pair: PromptPair) -> None:
+        """Say what the pair on the desk is: an example, one kept, a row."""
+        self.example.show_pair(pair)
+        table = self.table.table
+        self.table.show_row(table.index(pair.inputs) if table is not None else None)
+        kept = next((each.title for each in self.kept.listed if each.pair == pair), "")
+        self.pin.setEnabled(bool(pair.clean) and not kept)
+        self.pin.setToolTip(f"Kept in this session as {kept}" if kept else KEEP)
+
+    def _list_examples(self) -> None:
+        self.example.set_entries(self.examples, self.kept.listed)
+        self._name(self.desk.prompts)
 
     def _text(self, prompt: Prompt) -> str:
         return prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
@@ -193,14 +204,17 @@ class PromptsPanel(Panel):
     # to the desk
 
     def typed(self) -> PromptPair:
-        """The pair as the fields have it; an id prompt that was not edited stays a tuple of ids."""
-        old = self.desk.prompts
-        prompts = [
-            was if self._text(was) == edit.toPlainText() else edit.toPlainText()
-            for was, edit in ((old.clean, self.clean), (old.corrupted, self.corrupted))
-        ]
+        """The pair as the fields have it. What was not edited is exactly what was shown."""
+        clean, corrupted = self._written(self.clean), self._written(self.corrupted)
         answer, wrong = self.answer.chosen, self.wrong.chosen
-        return PromptPair(prompts[0], prompts[1], answer, wrong, str(self.bos.currentData()))
+        pair = PromptPair(clean, corrupted, answer, wrong, str(self.bos.currentData()))
+        return self.desk.prompts if pair == self.desk.prompts else pair
+
+    def _written(self, edit: Editor) -> Prompt:
+        """Ids, and marks that an editor has no key for, live on until somebody types."""
+        text = edit.toPlainText()
+        prompt, shown = self._shown.get(edit, ("", ""))
+        return prompt if text == shown else text
 
     def _soon(self) -> None:
         self._timer.start()
@@ -209,16 +223,81 @@ class PromptsPanel(Panel):
         self.read()
         self.desk.ask("run all")
 
-    def _choose(self, index: int) -> None:
-        if 0 <= index < len(self.examples):
-            self.desk.set_prompts(self.examples[index].pair)
+    # tables, and pairs of one's own
+
+    def ask_table(self) -> None:
+        """Choose a table of prompts."""
+        dialogs.choose_file(self.window(), "Open a table of prompts", PATTERN, self.open_table)
+
+    def open_table(self, path: Path) -> None:
+        """Read a table off this thread and put its first row on the desk."""
+        job = self.jobs.do(lambda *tell: read_table(path, *tell), f"Reading {path.name}")
+        job.finished.connect(self._show_table)
+        job.failed.connect(self._table_failed)
+
+    def _show_table(self, table: PromptTable) -> None:
+        self.table.set_table(table)
+        self.choose_row(0)
+        told = []
+        if table.left_out:
+            count, (line, why) = len(table.left_out), table.left_out[0]
+            first = f"line {line}: {why}" if count == 1 else f"the first is line {line}: {why}"
+            rows = "1 row is" if count == 1 else f"{count:,} rows are"
+            told.append(f"{rows} left out ({first}).")
+        if table.unused:
+            names = ", ".join(table.unused[:4])
+            told.append(f"Not used: {names}.")
+        self.say(f"{table.name}: {' '.join(told)}" if told else "", "warn")
+
+    def _table_failed(self, error: BaseException, _: Any) -> None:
+        if not isinstance(error, FileError):
+            raise error
+        self.say(f"{error.path.name}: {error.why}.", "bad")
+
+    def choose_row(self, row: int) -> None:
+        """Put a row of the open table on the desk."""
+        table = self.table.table
+        if table is not None:
+            pair = examples.pair_of(table.rows[row], table.role(row), table.ref)
+            self.desk.set_prompts(pair)
+
+    def ask_name(self) -> None:
+        """Ask what the pair on the desk is to be called, unless it is kept or there is none."""
+        self.read()
+        if not self.pin.isEnabled():
+            return
+        pair = self.desk.prompts
+        self.example.ask_name(" ".join(self._text(pair.clean).split()[:6]))
+
+    def _keep(self, title: str) -> None:
+        self.kept.keep(self.desk.prompts, title)
+        self._name(self.desk.prompts)
+
+    def menu(self) -> QMenu:
+        menu = super().menu()
+        for words, act in (("Open a table…", self.ask_table), ("Keep this pair…", self.ask_name)):
+            menu.addAction(words).triggered.connect(act)
+        return menu
+
+    def watch_records(self, records: Any) -> None:
+        """The window gives the session that keeps a person's own pairs."""
+        super().watch_records(records)
+        self.kept.watch(records)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if _tables(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        for path in _tables(event.mimeData())[:1]:
+            self.open_table(path)
+            event.acceptProposedAction()
 
     def read(self) -> None:
         """Tokens of both prompts, where they part, and what the model says at the end."""
         self._timer.stop()
         model = self.desk.model
-        self.difference.hide()
-        self.said.setText("")
+        self.next_token.clear()
         if model is None:
             self.strip.set_tokens([], None)
             self.summary.setText("Open a model; its tokens will be here.")
@@ -252,40 +331,10 @@ class PromptsPanel(Panel):
         self.look_at(self.desk.focus)
         self.desk.set_prompts(pair)
         if not problems:
-            self._ask(model, pair, clean, corrupted)
+            self.next_token.ask(model, pair, clean, corrupted)
 
-    def _ask(self, model: Any, pair: PromptPair, clean: Any, corrupted: Any) -> None:
-        """Both prompts once, last logits only, in the background."""
-        if self.look is not None and not self.look.done:
-            self.look.cancel()
-        if not hasattr(model, "forward"):
-            return
-        runs = [clean] if corrupted is None else [clean, corrupted]
 
-        def work(watch: Any, report: Any) -> list[np.ndarray]:
-            view = model.under(watch=watch)
-            return [view.forward(ids, logits="last").logits[0, -1] for ids in runs]  # [d_vocab_out]
-
-        job = self.jobs.do(work, "Logit difference", background=True)
-        job.finished.connect(lambda logits: self._tell(model, pair, logits))
-        job.failed.connect(lambda error, _: self.said.setText(str(error)))
-        self.look = job
-
-    def _tell(self, model: Any, pair: PromptPair, logits: list[np.ndarray]) -> None:
-        if pair != self.desk.prompts or model is not self.desk.model:
-            return
-        best = [int(row.argmax()) for row in logits]
-        words = [token_text(model.pieces([token])[0]) for token in best]
-        chance = [float(1 / np.exp(row - row.max()).sum(dtype=np.float64)) for row in logits]
-        both = zip(("clean", "corrupted"), words, chance, strict=False)
-        self.said.setText("Next token: " + "; ".join(f"{n} {w} {p:.2f}" for n, w, p in both))
-        answer = best[0] if pair.answer is None else model.token(pair.answer)
-        wrong = best[-1] if pair.wrong is None else model.token(pair.wrong)
-        if len(logits) < 2 or answer == wrong:
-            return
-        clean, corrupted = (float(row[answer] - row[wrong]) for row in logits)
-        self.difference.setText(
-            f"Logit difference: clean <b>{figure(clean, sign=True)}</b>, "
-            f"corrupted <b>{figure(corrupted, sign=True)}</b>"
-        )
-        self.difference.show()
+def _tables(data: QMimeData) -> list[Path]:
+    """The tables of prompts in a drag."""
+    paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
+    return [path for path in paths if path.suffix.lower() in SUFFIXES]

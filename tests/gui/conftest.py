@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +11,19 @@ from engine import technique
 from engine.errors import RunError
 from engine.technique import Technique, Update, array, param
 from gui import theme
-from gui.focus import Desk
+from gui.focus import Desk, Opened
 from gui.jobs import Jobs
 from tests.gui.left_behind import frozen_imports, nothing_left_behind  # noqa: F401
+from tests.gui.panel_kit import CountingPanel
+
+
+@dataclass(frozen=True)
+class FakeConfig:
+    n_layers: int = 2
+    n_heads: int = 2
+    n_ctx: int = 16
+    d_vocab: int = 8
+    bos_token_id: int = 0
 
 
 class FakeModel:
@@ -24,7 +33,7 @@ class FakeModel:
 
     def __init__(self, folder):
         self.folder = folder
-        self.config = SimpleNamespace(n_layers=2, n_heads=2, n_ctx=16, d_vocab=8, bos_token_id=0)
+        self.config = FakeConfig()
         self.words = ["<bos>", " the", " cat", " dog", " sat", " mat", "s", "."]
 
     def under(self, interventions=(), watch=None):
@@ -92,6 +101,17 @@ def counting():
 
     yield Counting
     technique._KINDS.pop("Counting")
+
+
+@pytest.fixture
+def panel(qtbot, desk, jobs, counting, fake_model):
+    desk.put_model(Opened(fake_model.folder, None, fake_model))
+    kind = type("CountingPanel", (CountingPanel,), {"kind": "Counting"})
+    made = kind(desk, jobs)
+    qtbot.addWidget(made)
+    made.resize(480, 320)
+    made.show()
+    return made
 
 
 @pytest.fixture(autouse=True)

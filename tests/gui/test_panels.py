@@ -2,15 +2,19 @@
 
 import time
 import zipfile
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtGui import QImage
 
 from engine.errors import SpecError
+from engine.session import Run, Session
 from gui import examples, theme
 from gui.focus import Focus, Opened
 from gui.panel import PLACES, panels
+from tests.gui.panel_kit import card
 
 ALL = pytest.mark.parametrize("make", panels(), ids=lambda make: make.__name__)
 READINGS = [make for make in panels() if make.kind]
@@ -145,8 +149,6 @@ def test_its_script_names_the_spec_and_the_model(run, make, bundled):
 
 @EVERY
 def test_a_stored_run_comes_back_with_its_fields(qtbot, run, make):
-    from engine.session import Run
-
     panel = run(make)
     spec, result = panel.drawn[0], panel.result
     stored = Run.of(panel.job.worker, result)
@@ -176,3 +178,200 @@ def test_the_default_spec_is_accepted(open_panel, make):
         open_panel(make).spec()
     except SpecError as error:
         pytest.fail(str(error))
+
+
+# stored runs, where they come from, and comparisons
+
+LOOKED = Focus(layer=1, head=1, query=5, key=2, position=3)
+
+
+def kept(panel):
+    """The run in the picture as a session keeps it."""
+    worker, view = panel.job.worker, panel.state_of_view()
+    made = Run.of(worker, panel.result, words=panel.words_shown(), inputs=panel.inputs(), view=view)
+    panel.run_shown = made
+    return made
+
+
+def through_a_file(made, folder):
+    """The same run, written to a session and read again."""
+    path = folder / "kept.mscope"
+    with Session.create(path) as session:
+        number = session.add(made)
+    with Session.open(path) as session:
+        return session.load(number)
+
+
+def other_run(qtbot, panel):
+    """A run of other prompts, equally long; the panel shows the first one again."""
+    first, pair = kept(panel), panel.desk.prompts
+    words = pair.clean.split()
+    swap = {words[1]: words[2], words[2]: words[1]}
+    texts = [" ".join(swap.get(word, word) for word in text.split())
+             for text in (pair.clean, pair.corrupted)]  # fmt: skip
+    panel.desk.set_prompts(replace(pair, clean=texts[0], corrupted=texts[1]))
+    panel.run()
+    qtbot.waitUntil(lambda: not panel.running, timeout=5000)
+    other = kept(panel)
+    panel.show_run(first)
+    return other
+
+
+def settled(panel):
+    """The picture's pixels."""
+    panel.canvas.clearFocus()
+    return panel.canvas.grab().toImage()
+
+
+@EVERY
+def test_a_stored_run_comes_back_exactly_as_it_was_drawn(run, make, tmp_path):
+    panel = run(make)
+    panel.desk.set_focus(LOOKED)
+    before = settled(panel)
+    stored = through_a_file(kept(panel), tmp_path)
+    panel.desk.set_focus(Focus(layer=0, position=1))
+    panel.clear()
+    panel.show_run(stored)
+    assert panel.desk.focus == LOOKED
+    assert settled(panel) == before
+    assert panel.header.note.text() == ""
+
+
+@EVERY
+def test_it_is_drawn_the_same_when_its_model_is_closed_or_another_one_is_open(
+    run, make, tmp_path, bundled, fake_model
+):
+    panel = run(make)
+    panel.desk.set_focus(LOOKED)
+    before, sentence = settled(panel), panel.line.text()
+    stored = through_a_file(kept(panel), tmp_path)
+    panel.desk.drop_model(bundled.folder)
+    panel.show_run(stored)
+    assert settled(panel) == before
+    assert panel.line.text() == sentence
+    assert bundled.name in panel.header.note.text()
+    panel.desk.put_model(Opened(fake_model.folder, None, fake_model), activate=True)
+    panel.show_run(stored)
+    assert settled(panel) == before
+    assert panel.desk.result(make.kind) is None  # nobody takes it for the open model's
+    panel.desk.turn(position=0, query=0, key=0)
+    assert not panel.grab().isNull()
+
+
+@EVERY
+def test_the_texts_of_all_its_tokens_are_kept(run, make):
+    panel = run(make)
+    words = panel.words_shown()
+    for item in fields(panel.result):
+        if item.name.endswith("tokens"):
+            assert {int(token) for token in getattr(panel.result, item.name)} <= set(words)
+
+
+@EVERY
+def test_its_origin_is_told_at_the_picture(qtbot, run, make, bundled):
+    panel = run(make)
+    kept(panel)
+    qtbot.mouseClick(panel.header.about_button, Qt.MouseButton.LeftButton)
+    shown = card(panel)
+    told = dict(shown.rows)
+    assert told["Model"] == bundled.name
+    assert bundled.digest.removeprefix("header:") in " ".join(told.values())
+    assert "headers only" in told["Digest of the header"]
+    for name in ("Technique", "Duration", "BLAS threads", "NumPy", "Digest of the result"):
+        assert told[name], name
+    assert any(name.startswith("Tokens") and name.endswith("ids") for name in told)
+    assert shown.geometry().intersected(panel.rect()) == shown.geometry()
+    qtbot.keyClick(shown.text, Qt.Key.Key_Escape)
+    assert card(panel) is None
+
+
+@EVERY
+def test_a_run_against_itself_has_the_same_bits(run, make):
+    panel = run(make)
+    panel.compare(kept(panel))
+    assert panel.comparison.settings.heading.text().startswith("Nothing differs")
+    assert "the same bits" in panel.comparison.said.text()
+    panel.compare(None)
+
+
+@EVERY
+@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
+def test_a_run_of_another_prompt_is_laid_beside_it(qtbot, qapp, run, make, tokens):
+    panel = run(make)
+    other = other_run(qtbot, panel)
+    panel.compare(other)
+    shown = panel.comparison
+    assert shown.settings.heading.text() == "Only the prompts differ."
+    assert "largest difference" in shown.said.text()
+    theme.apply(qapp, tokens)
+    for mode in ("a", "b", "difference", "side"):
+        qtbot.mouseClick(shown.segments[mode], Qt.MouseButton.LeftButton)
+        assert not panel.grab().isNull()
+    for index in range(shown.array.count()):
+        shown.array.setCurrentIndex(index)
+        shown.array.activated.emit(index)
+        shown.go_to_largest()
+        assert not panel.grab().isNull()
+    panel.compare(None)
+
+
+@EVERY
+def test_the_picture_comes_back_as_it_was_and_leaves_nothing(qtbot, run, make):
+    panel = run(make)
+    other = other_run(qtbot, panel)
+    before, sentence = settled(panel), panel.line.text()
+    heard = []
+    panel.desk.published.connect(lambda *what: heard.append(what))
+    count = len(panel.findChildren(QObject))
+    for _ in range(2):
+        panel.compare(other)
+        shown: Any = panel.comparison
+        assert panel.figure_widget() is shown.figure
+        qtbot.keyClick(shown, Qt.Key.Key_Escape)
+        assert panel.comparison is None
+        assert panel.figure_widget() is panel.canvas
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        assert len(panel.findChildren(QObject)) == count
+    assert settled(panel) == before
+    assert panel.line.text() == sentence
+    assert panel.line.isVisible()
+    assert not heard
+
+
+@EVERY
+def test_the_focus_turns_both_pictures_of_a_comparison_and_their_difference(qtbot, run, make):
+    panel = run(make)
+    other = other_run(qtbot, panel)
+    panel.compare(other)
+    seen = []
+    for twin in panel.comparison.twins:
+        look = twin.look_at
+        panel.desk.focus_changed.disconnect(look)
+        panel.desk.focus_changed.connect(lambda focus, look=look: (seen.append(focus), look(focus)))
+    panel.comparison.go_to_largest()
+    assert panel.desk.focus != Focus()
+    assert len(seen) == 2
+    panel.compare(None)
+
+
+@EVERY
+def test_a_comparison_is_exported_as_it_is_shown(qtbot, run, make, tmp_path):
+    panel = run(make)
+    other = other_run(qtbot, panel)
+    panel.export_png(tmp_path / "alone.png")
+    panel.compare(other)
+    for suffix in ("png", "svg"):
+        getattr(panel, f"export_{suffix}")(tmp_path / f"both.{suffix}")
+    assert QImage(str(tmp_path / "both.png")) != QImage(str(tmp_path / "alone.png"))
+    assert "<svg" in (tmp_path / "both.svg").read_text(encoding="utf-8")
+    panel.compare(None)
+
+
+@EVERY
+def test_a_comparison_asks_for_no_more_room_than_the_picture(qtbot, run, make):
+    panel = run(make)
+    panel.compare(kept(panel))
+    least = panel.layout().totalMinimumSize()
+    assert least.width() <= 420, least
+    assert least.height() <= 320, least
+    panel.compare(None)
