@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return app.exec()
     finally:
         hooks.remove()
-        window.close()
+        if not window.close():
+            window.records.close()  # there is no loop any more that could wait
         tidy.stop()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
@@ -16,12 +16,14 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from engine.errors import FileError
 from gui.buttons import Button, Icon, label
 from gui.settings import read, write
 
 Then = Callable[[Path], object]
+Act = Callable[[], object]
 
 
 def choose_folder(parent: QWidget, title: str, then: Then) -> QFileDialog:
@@ -58,7 +60,11 @@ def _open(dialog: QFileDialog, key: str, then: Then) -> QFileDialog:
 
 
 class Notice(QDialog):
-    """A message with its next step, beside the window and never in its way."""
+    """A message with its next step, beside the window and never in its way.
+
+    actions: (word, what it does) at the bottom, which also close it. rows: (text, word, what it
+    does), one line each, which do not.
+    """
 
     def __init__(
         self,
@@ -67,6 +73,8 @@ class Notice(QDialog):
         text: str,
         details: str = "",
         sign: str = "triangle-alert",
+        actions: Sequence[tuple[str, Act]] = (),
+        rows: Sequence[tuple[str, str, Act]] = (),
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Mechanoscope")
@@ -97,20 +105,47 @@ class Notice(QDialog):
             shown.setProperty("mono", True)
             shown.setMinimumHeight(180)
             box.addWidget(shown, 1)
+        for words, word, act in rows:
+            box.addLayout(_row(words, word, act))
         row = QHBoxLayout()
         row.addStretch(1)
-        copied = "\n\n".join(part for part in (heading, text, details) if part)
-        row.addWidget(Button("Copy", "copy", lambda: QApplication.clipboard().setText(copied)))
-        close = Button("Close", action=self.close, primary=True)
+        lines = "\n".join(words for words, _, _ in rows)
+        copied = "\n\n".join(part for part in (heading, text, lines, details) if part)
+        for word, act in actions:
+            row.addWidget(Button(word, action=lambda act=act: self._do(act)))
+        if not actions:
+            copy = lambda: QApplication.clipboard().setText(copied)  # noqa: E731
+            row.addWidget(Button("Copy", "copy", copy))
+        close = Button("Cancel" if actions else "Close", action=self.close, primary=True)
         close.setDefault(True)
         row.addWidget(close)
         box.addLayout(row)
+        close.setFocus()
+
+    @property
+    def is_open(self) -> bool:
+        """False also once Qt has deleted it, as it does after closing."""
+        return isValid(self) and self.isVisible()
+
+    def _do(self, act: Act) -> None:
+        self.close()
+        act()
 
 
-def show_file_error(parent: QWidget | None, error: FileError) -> Notice:
+def _row(words: str, word: str, act: Act) -> QHBoxLayout:
+    text = label(words)
+    text.setWordWrap(True)
+    made = QHBoxLayout()
+    made.setSpacing(12)
+    made.addWidget(text, 1)
+    made.addWidget(Button(word, "locate", act), 0, Qt.AlignmentFlag.AlignTop)
+    return made
+
+
+def show_file_error(parent: QWidget | None, error: FileError, attempt: str = "opened") -> Notice:
     """Name the file, the reason and the next step."""
     why = error.why[:1].upper() + error.why[1:]
-    notice = Notice(parent, f"{error.path.name or error.path} could not be opened", why)
+    notice = Notice(parent, f"{error.path.name or error.path} could not be {attempt}", why)
     notice.setToolTip(str(error.path))
     notice.show()
     return notice

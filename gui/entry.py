@@ -22,6 +22,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from gui.jobs import Jobs
+from gui.ref_field import RefField, holds_ref
+
 ROOM = 40  # px that a choice takes beside its word, by the style sheet: padding and arrow
 _FAR = 2**31 - 1
 
@@ -81,9 +84,11 @@ class Entry(QWidget):
 
     changed = Signal()
 
-    def __init__(self, item: Field, hint: Any, words: Mapping[str, str]) -> None:
+    def __init__(
+        self, item: Field, hint: Any, words: Mapping[str, str], jobs: Jobs | None = None
+    ) -> None:
         super().__init__()
-        self.name = item.name
+        self.name, self.jobs = item.name, jobs
         self.hint = hint
         self.default = None if item.default is MISSING else item.default
         self.control, self._get, self._set = self._make(item, words)
@@ -93,7 +98,8 @@ class Entry(QWidget):
         label.setProperty("role", "caption")
         label.setBuddy(self.control)
         self.reason = QLabel()
-        self.reason.setProperty("role", "error")
+        self.reason.setProperty("role", "small")
+        self.reason.setProperty("tone", "bad")
         self.reason.setWordWrap(True)
         self.reason.hide()
         for widget in (self, self.control, label):
@@ -120,6 +126,11 @@ class Entry(QWidget):
                 box.addItem(words.get(str(choice), str(choice)), choice)
             box.currentIndexChanged.connect(self.changed)
             return box, box.currentData, lambda value: box.setCurrentIndex(choices.index(value))
+        if holds_ref(hint):
+            role, needed = about.get("role", ""), type(None) not in typing.get_args(hint)
+            field = RefField(item.name, role, self.jobs, needed=needed)
+            field.changed.connect(self.changed)
+            return field, lambda: field.value, field.show_ref
         if hint is bool:
             check = QCheckBox()
             check.toggled.connect(self.changed)
@@ -149,7 +160,7 @@ class Entry(QWidget):
 
     @value.setter
     def value(self, value: Any) -> None:
-        if value is not None or isinstance(self.control, QLineEdit | QComboBox):
+        if value is not None or isinstance(self.control, QLineEdit | QComboBox | RefField):
             self._set(value)
 
     def mark(self, message: str) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.data.prompt_table import PromptRow
 from engine.errors import RunError
+from engine.refs import Ref
 from gui.focus import PromptPair
 from resources import path
 
@@ -21,6 +23,16 @@ class Example:
     title: str
     pair: PromptPair
     note: str = ""
+
+
+def pair_of(row: PromptRow, role: str, ref: Ref) -> PromptPair:
+    """A row of a table as the desk holds it, with what it came from."""
+    return PromptPair(row.clean, row.corrupted, row.answer, row.wrong, row.bos, {role: ref})
+
+
+def row_of(pair: PromptPair, title: str) -> PromptRow:
+    """A pair as a row that can be kept."""
+    return PromptRow(pair.clean, pair.corrupted, pair.answer, pair.wrong, pair.bos, title)
 
 
 def for_model(model: Any) -> list[Example]:

@@ -59,6 +59,7 @@ class Flow(QLayout):
             if inside is not None and inside.isHidden():
                 continue
             size = item.sizeHint()
+            size.setWidth(max(min(size.width(), rect.width()), item.minimumSize().width()))
             if x > rect.x() and x + size.width() > rect.right() + 1:
                 x, y, row = rect.x(), y + row + self._gap, 0
             if move:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
+
+from engine.refs import Ref
 
 Prompt = str | tuple[int, ...]
 """Text, or token ids for a model without a tokenizer."""
@@ -33,6 +36,8 @@ class PromptPair:
     """The two prompts under comparison and the two next tokens whose logits are compared.
 
     answer, wrong: a token's text or id; None = not chosen. bos: "auto" = as the tokenizer's file.
+    inputs: the table that the pair came from, {"prompts, row 3": Ref}; no part of what it says, and
+    gone as soon as somebody edits it.
     """
 
     clean: Prompt = ""
@@ -40,6 +45,7 @@ class PromptPair:
     answer: str | int | None = None
     wrong: str | int | None = None
     bos: str = "auto"
+    inputs: Mapping[str, Ref] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -125,8 +131,8 @@ class Desk(QObject):
         return self._prompts
 
     def set_prompts(self, prompts: PromptPair) -> None:
-        if prompts != self._prompts:
-            self._prompts = prompts
+        old, self._prompts = self._prompts, prompts
+        if prompts != old or dict(prompts.inputs) != dict(old.inputs):
             self.prompts_changed.emit(prompts)
 
     @property

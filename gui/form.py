@@ -11,6 +11,7 @@ import json
 import typing
 from collections.abc import Mapping
 from dataclasses import Field, fields
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,10 +19,13 @@ from PySide6.QtCore import QSettings, Qt, Signal
 from PySide6.QtWidgets import QWidget
 
 from engine.errors import SpecError
+from engine.refs import Ref
 from engine.technique import Technique
 from gui.entry import Choice, Entry
 from gui.flow import Flow
 from gui.focus import PromptPair
+from gui.jobs import Job, Jobs
+from gui.ref_field import RefField
 
 FROM_DESK = {"prompt": "clean", "clean": "clean", "corrupted": "corrupted", "answer": "answer",
              "wrong": "wrong", "bos": "bos"}  # fmt: skip
@@ -38,7 +42,13 @@ class Form(QWidget):
 
     changed = Signal()
 
-    def __init__(self, kind: type[Technique], words: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[Technique],
+        words: Mapping[str, str] | None = None,
+        jobs: Jobs | None = None,
+    ) -> None:
+        """jobs: where files are read whose digest a field wants."""
         super().__init__()
         self.kind = kind
         hints = typing.get_type_hints(kind)
@@ -49,7 +59,7 @@ class Form(QWidget):
         self._advanced: list[Entry] = []
         for item in fields(kind):
             if item.name not in self.from_desk:
-                entry = Entry(item, hints[item.name], words or {})
+                entry = Entry(item, hints[item.name], words or {}, jobs)
                 entry.changed.connect(self._changed)
                 self.entries[item.name] = entry
                 if item.metadata.get("advanced"):
@@ -60,9 +70,32 @@ class Form(QWidget):
         self._flow = flow
         self.unfold(False)
 
-    def prompts_of(self, spec: Technique) -> dict[str, Any]:
-        """What a spec says of the desk's prompts, by fields of PromptPair."""
-        return {source: getattr(spec, name) for name, source in self.from_desk.items()}
+    def prompts_of(
+        self, spec: Technique, inputs: Mapping[str, Ref] | None = None
+    ) -> dict[str, Any]:
+        """What a spec says of the desk's prompts, by fields of PromptPair.
+
+        inputs: those of its run; of what is not the spec's own the prompts came.
+        """
+        own = spec.refs()
+        came = {role: ref for role, ref in (inputs or {}).items() if ref not in own}
+        return {source: getattr(spec, name) for name, source in self.from_desk.items()} | {
+            "inputs": came
+        }
+
+    def replace_ref(self, old: Ref, where: str) -> Job | None:
+        """Read what lies at `where` and take it as the place of `old` if the bytes are the same.
+
+        The job finishes with the Ref, or fails with a FileError or MissingInput that the field
+        then shows. None: no field holds `old`.
+        """
+        controls = [entry.control for entry in self.entries.values()]
+        held = [each for each in controls if isinstance(each, RefField) and each.ref == old]
+        job = held[0].read(Path(where), old) if held else None
+        for other in held[1:]:
+            if job is not None:
+                job.finished.connect(other.show_ref)
+        return job
 
     @property
     def has_advanced(self) -> bool:
@@ -113,7 +146,7 @@ class Form(QWidget):
         for name, entry in self.entries.items():
             try:
                 values[name] = msgspec.to_builtins(entry.value)
-            except msgspec.ValidationError:
+            except (msgspec.ValidationError, SpecError):
                 continue
         settings.setValue(f"form/{self.kind.__name__}", json.dumps(values))
 

@@ -16,6 +16,7 @@ from engine.technique import Technique
 from engine.worker import DONE, Tick, Worker
 
 CLOCK_MS = 33
+WAIT_SECONDS = 0.005
 Work = Callable[[Callable[[], None], Callable[[int, int], None]], Any]
 
 
@@ -38,12 +39,13 @@ class Job(QObject):
         name: str = "",
         heavy: bool | None = None,
         background: bool = False,
+        beside: bool = False,
     ) -> None:
         super().__init__()
         self.spec, self.model, self.work = spec, model, work
         self.name = name or (type(spec).title or type(spec).__name__ if spec else "Work")
         self.heavy = spec is not None and spec.blas == "all" if heavy is None else heavy
-        self.background = background
+        self.background, self.beside = background, beside
         self.worker = Worker(spec, model, work=work)
         self.state = "waiting"
         self.tick: Tick | None = None
@@ -140,15 +142,37 @@ class Jobs(QObject):
             self.changed.emit()
         return job
 
-    def do(self, work: Work, name: str, *, heavy: bool = False, background: bool = False) -> Job:
-        """A job for a callable `work(watch, report)`; nothing arrives before the next tick."""
-        return self.submit(Job(work=work, name=name, heavy=heavy, background=background))
+    def do(
+        self,
+        work: Work,
+        name: str,
+        *,
+        heavy: bool = False,
+        background: bool = False,
+        beside: bool = False,
+    ) -> Job:
+        """A job for a callable `work(watch, report)`; nothing arrives before the next tick.
+
+        beside: reading or copying a file, which no run should hold up: it starts at once.
+        """
+        made = Job(work=work, name=name, heavy=heavy, background=background, beside=beside)
+        return self.submit(made)
 
     def poll_too(self, poll: Callable[[], bool]) -> None:
         """Let the clock also call `poll` until it returns False: for the session's writer."""
         if poll not in self._others:
             self._others.append(poll)
-        self._clock.start()
+        if not self._closed and not self._clock.isActive():
+            self._clock.start()
+
+    def wait(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Hold the window up to `seconds` for something that must be over before it closes."""
+        until = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > until:
+                return False
+            time.sleep(WAIT_SECONDS)
+        return True
 
     def stop_all(self, timeout: float = 0.2) -> bool:
         """Cancel everything for good, waiting up to `timeout` seconds in all; True if all ended."""
@@ -162,6 +186,16 @@ class Jobs(QObject):
         self.running.clear()
         return all(ended)
 
+    def end_runs(self, seconds: float) -> None:
+        """Stop every technique and hear what it has so far, before the window closes."""
+        runs = [job for job in (*self.waiting, *self.running) if job.spec is not None]
+        for job in runs:
+            job.cancel()
+        self.wait(lambda: not any(job.worker.alive for job in runs), seconds)
+        for job in runs:
+            if not job.done and not job.worker.alive:
+                job.poll()
+
     def current(self) -> Job | None:
         """What the status bar names: the newest job a person asked for, else background."""
         asked = [job for job in self.running if not job.background]
@@ -169,8 +203,9 @@ class Jobs(QObject):
 
     def _fill(self) -> None:
         for job in sorted(self.waiting, key=lambda job: job.background):
-            taken = next((other for other in self.running if other.heavy == job.heavy), None)
-            if taken is None:
+            lane = [other for other in self.running if other.heavy == job.heavy]
+            taken = next((other for other in lane if not other.beside), None)
+            if taken is None or job.beside:
                 self.waiting.remove(job)
                 self.running.append(job)
                 job.begin()
@@ -194,7 +229,9 @@ class Jobs(QObject):
                 job.poll()
         self.running = [job for job in self.running if not job.done and job.state != "waiting"]
         self._aside = [job for job in self._aside if job in self.running]
-        self._others = [poll for poll in self._others if poll()]
+        others, self._others = self._others, []
+        again = [poll for poll in others if poll()]  # a poll may ask for another one
+        self._others = [*again, *(poll for poll in self._others if poll not in again)]
         self._fill()
         if not self.running and not self._others:
             self._clock.stop()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar
 
+from gui import memory, recovery
 from gui.exporting import FORMATS
-from gui.settings import read
+from gui.recovery import when
 
 if TYPE_CHECKING:
     from gui.window import Window
-
-RECENT = 8
 
 
 class Menus(QMenuBar):
@@ -34,13 +32,20 @@ class Menus(QMenuBar):
 
     def _file(self) -> QMenu:
         window, menu = self.window_, self.addMenu("&File")
+        session = window.session
         self._add(menu, "Open model…", "Ctrl+O", window.ask_model)
-        self._add(menu, "Open session…", "Ctrl+Shift+O", window.ask_session)
-        recent = menu.addMenu("Open recent")
-        recent.aboutToShow.connect(lambda: self._fill_recent(recent))
+        recent = menu.addMenu("Open recent model")
+        recent.aboutToShow.connect(lambda: self._fill_models(recent))
         self._add(menu, "Close model", "Ctrl+W", window.close_model)
         menu.addSeparator()
-        self._add(menu, "Save session as…", "Ctrl+S", window.ask_save)
+        self._add(menu, "New session", "Ctrl+N", session.new)
+        self._add(menu, "Open session…", "Ctrl+Shift+O", session.ask_open)
+        sessions = menu.addMenu("Open recent session")
+        sessions.aboutToShow.connect(lambda: self._fill_sessions(sessions))
+        self._add(menu, "Save session", "Ctrl+S", session.save)
+        self._add(menu, "Save session as…", "Ctrl+Shift+S", session.ask_save)
+        self._add(menu, "Compact session…", "", session.ask_compact)
+        menu.addSeparator()
         for suffix, words in FORMATS.items():
             keys = "Ctrl+E" if suffix == "png" else ""
             self._add(menu, words, keys, lambda suffix=suffix: window.export(suffix))
@@ -49,12 +54,28 @@ class Menus(QMenuBar):
         self._add(menu, "Quit", "Ctrl+Q", window.close)
         return menu
 
-    def _fill_recent(self, menu: QMenu) -> None:
+    def _fill_models(self, menu: QMenu) -> None:
         menu.clear()
-        for path in (*read("recent/models", []), *read("recent/sessions", []))[: 2 * RECENT]:
-            menu.addAction(Path(path).name, lambda path=path: self.window_.open_path(Path(path)))
+        self._places(menu, "", recovery.recent_models())
         if not menu.actions():
             menu.addAction("Nothing yet").setEnabled(False)
+
+    def _fill_sessions(self, menu: QMenu) -> None:
+        menu.clear()
+        self._places(menu, "Saved", recovery.recent_sessions())
+        self._places(menu, "Untitled", recovery.untitled_sessions())
+        if not menu.actions():
+            menu.addAction("Nothing yet").setEnabled(False)
+
+    def _places(self, menu: QMenu, caption: str, places: Sequence[recovery.Place]) -> None:
+        if places and caption:
+            menu.addAction(caption).setEnabled(False)
+        for place in places:
+            name = place.path.stem if place.path.suffix == ".mscope" else place.path.name
+            size = f", {memory.size(place.nbytes)}" if place.nbytes else ""
+            entry = menu.addAction(f"{name}\t{when(place.seconds)}{size}")
+            entry.setToolTip(str(place.path))
+            entry.triggered.connect(lambda _=False, path=place.path: self.window_.open_path(path))
 
     def _view(self) -> QMenu:
         window, menu = self.window_, self.addMenu("&View")
@@ -80,6 +101,7 @@ class Menus(QMenuBar):
             if panel.kind:
                 self._add(menu, f"Run {panel.title}", "", panel.run)
         menu.addSeparator()
+        self._add(menu, "Where this comes from…", "Ctrl+I", window.show_provenance)
         self._add(menu, "Stop", "Esc", window.stop)
         return menu
 

@@ -24,6 +24,7 @@ class Opener(QObject):
 
     opened = Signal(object)  # Opened, with its weights
     refused = Signal(object)  # FileError
+    digested = Signal(str, str)  # the header's digest, the weights' own
 
     def __init__(self, desk: Desk, jobs: Jobs, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -85,10 +86,16 @@ class Opener(QObject):
             return self_check(model, watch=watch)
 
         job = self.jobs.do(digest, f"Digest of {opened.name}", background=True)
-        job.finished.connect(lambda found: setattr(model, "digest", found))
+        job.finished.connect(lambda found: self._digested(model, found))
         job = self.jobs.do(check, f"Self-check of {opened.name}", heavy=True, background=True)
         job.finished.connect(lambda found: self._checked(opened.folder, check=found))
         job.failed.connect(lambda error, _: self._checked(opened.folder, problem=str(error)))
+
+    def _digested(self, model: Any, digest: str) -> None:
+        """Runs are kept under the weights' own digest from now on, and earlier ones too."""
+        header, model.digest = model.digest, digest
+        if header != digest:
+            self.digested.emit(header, digest)
 
     def _checked(self, folder: Path, **found: Any) -> None:
         for entry in self.desk.models:

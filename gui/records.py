@@ -1,4 +1,4 @@
-"""Records: the runs of this session, saved as soon as they end, shown again on request.
+"""Records: the session of this window: its runs and its data, saved as they come, shown again.
 
 An untitled session is made in the user's data folder with the first run; what is written there
 survives anything that may happen to the window.
@@ -6,182 +6,313 @@ survives anything that may happen to the window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject
 
 from engine.errors import FileError
-from engine.session import Run, Session, Writer
-from engine.worker import DONE
-from gui.jobs import Jobs
-from gui.panel import Panel
+from engine.session import Run, Session
+from gui import moving
+from gui.entries import Entry, from_row
+from gui.jobs import Job, Jobs
+from gui.run_log import RunLog
+from gui.session_data import SessionData
+from gui.session_file import SessionFile
 from gui.settings import remember
 
-RESULTS_HELD = 12  # newest results kept in memory; older ones are read from the file again
+__all__ = ["Entry", "Records"]
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """One line of the list of runs. run None: the file's row is unreadable, and `note` says why."""
-
-    title: str
-    run: Run | None
-    id: int = 0
-    note: str = ""
-
-
-class Records(QObject):
-    """The session file, its writer and the list of runs."""
-
-    changed = Signal()
-    saved = Signal(str, bool)  # what the status bar says, whether it is bad news
-    opened = Signal()  # another session's runs are listed
-    loaded = Signal(object)  # Run with its result
-    refused = Signal(object)  # FileError
+class Records(RunLog):
+    """Opens, saves and leaves sessions; reads runs back."""
 
     def __init__(self, jobs: Jobs, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.jobs = jobs
-        self.entries: list[Entry] = []
-        self.path: Path | None = None
-        self.titled = False
-        self._writer: Writer | None = None
+        super().__init__(jobs, parent)
+        self.kept_data = SessionData(jobs, self.out, self.data_changed.emit, self._blame)
+        self._target: SessionFile | None = None  # of a move that waits for the writers
+
+    # the file
+
+    @property
+    def path(self) -> Path | None:
+        return self.out.file.path if self.out.file else None
+
+    @property
+    def titled(self) -> bool:
+        return self.out.file is not None and self.out.file.titled
 
     @property
     def name(self) -> str:
-        return self.path.stem if self.path and self.titled else "Untitled session"
+        return self.out.file.path.stem if self.out.file and self.titled else "Untitled session"
 
-    def keep(self, panel: Panel, result: Any, error: BaseException | None = None) -> None:
-        """Add the run that a panel has just ended and write it, off this thread."""
-        job = panel.job
-        if job is None or job.worker.state not in DONE:
-            return  # it was cancelled before it began
-        metrics = dict(job.tick.metrics) if job.tick else {}
-        run = Run.of(job.worker, result, error, metrics)
-        if result is not None:
-            panel.run_shown = run
-        self.entries.append(Entry(job.name, run))
-        self._forget_old_results()
-        self.changed.emit()
-        if self._open_writer() and self._writer is not None:
-            self._writer.add(run)
-            self.jobs.poll_too(self._poll)
-            self.saved.emit(f"{self.name}  ·  saving", False)
+    @property
+    def read_only(self) -> bool:
+        return self.out.file is not None and bool(self.out.file.blocked)
 
-    def _forget_old_results(self) -> None:
-        for index, entry in enumerate(self.entries[:-RESULTS_HELD]):
-            if entry.id and entry.run is not None and entry.run.result is not None:
-                self.entries[index] = replace(entry, run=replace(entry.run, result=None))
+    @property
+    def blocked(self) -> str:
+        """Why it can only be read: "window" (another one has it), "file"; "" if it cannot."""
+        return self.out.file.blocked if self.out.file else ""
 
-    def _open_writer(self) -> bool:
-        if self._writer is None:
-            try:
-                if self.path is None:
-                    folder = Path(platformdirs.user_data_dir("mechanoscope")) / "sessions"
-                    session = Session.untitled(folder)
-                    self.path = session.path
-                    session.close()
-            except FileError as error:
-                self.saved.emit(f"Not saved: {error.why}", True)
-                return False
-            self._writer = Writer(self.path)
-        return True
+    @property
+    def nbytes(self) -> int:
+        """Size on disk of the file that is listed."""
+        if self.path is None:
+            return 0
+        log = self.path.with_name(self.path.name + "-wal")
+        return sum(each.stat().st_size for each in (self.path, log) if each.exists())
 
-    def _poll(self) -> bool:
-        if self._writer is None:
-            return False
-        for told in self._writer.poll():
-            if told.error is not None:
-                why = getattr(told.error, "why", str(told.error))
-                self.saved.emit(f"{self.name} not saved: {why}", True)
-                continue
-            for index, entry in enumerate(self.entries):
-                if entry.run is told.run:
-                    self.entries[index] = replace(entry, id=told.id)
-        if self._writer.pending:
-            return True
-        if not self._writer.unsaved:
-            self.saved.emit(f"{self.name}  ·  saved", False)
-        self.changed.emit()
-        return False
+    # data
 
-    def retry(self) -> None:
-        """Write again what a full disk, say, refused."""
-        if self._writer is not None and self._writer.unsaved:
-            self._writer.retry()
-            self.jobs.poll_too(self._poll)
+    def data(self) -> list[Any]:
+        """The DataRows of the session."""
+        return list(self.kept_data.rows)
+
+    def put_data(self, kind: str, content: bytes | Path, origin: str = "") -> Any:
+        """Keep prompt pairs, a table, a corpus with the session; its Ref."""
+        return self.kept_data.put(kind, content, origin)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where data that had moved was found: digest -> path."""
+        return self.kept_data.places
+
+    # reading
+
+    def load(self, entry: Entry, then: Callable[[Run], object]) -> None:
+        """Give a run with its result, from memory or from the file, to `then`."""
+        entry = self.now(entry)
+        if entry.run is None:
+            return
+        if entry.run.result is not None or not entry.id or entry.path is None:
+            then(entry.run)
+            return
+        path, number = entry.path, entry.id
+
+        def read(watch: Any, report: Any) -> Run:
+            with Session.open(path, read_only=True) as session:
+                return session.load(number)
+
+        job = self.jobs.do(read, f"Reading {entry.title}", beside=True)
+        job.finished.connect(lambda run: then(self._read(entry, run)))
+        job.failed.connect(lambda error, _: self._fail(error, "read"))
+
+    def _read(self, entry: Entry, run: Run) -> Run:
+        """The run as the list knows it, with the result and the words that the file had."""
+        entry = self.now(entry)
+        if entry not in self._runs or entry.run is None:
+            return run
+        run = replace(entry.run, result=run.result, words=run.words)
+        if run.result is not None:
+            self._runs.touch(self._runs.change(entry, run=run))
+        return run
+
+    def show(self, entry: Entry) -> None:
+        """Bring a run back with its result; `loaded` gives it."""
+        self.load(entry, self.loaded.emit)
+
+    def _fail(self, error: BaseException, attempt: str) -> None:
+        if not isinstance(error, FileError):
+            raise error
+        self._refuse(error, attempt)
+
+    # another session
 
     def open(self, path: Path) -> None:
         """Go on with the session in a file; its runs are listed, newest last."""
+        path = path.absolute()
+        if path == self.path:
+            self.opened.emit()
+            return
+        file = SessionFile.take(path)
+        work = lambda watch, report: moving.read(path)  # noqa: E731
+        job = self.jobs.do(work, f"Opening {path.name}", beside=True)
+        job.finished.connect(lambda found: self._opened(file, found))
+        job.failed.connect(lambda error, _: self._not_opened(file, error))
+        job.cancelled.connect(lambda _: file.release())
 
-        def read(watch: Any, report: Any) -> Any:
-            with Session.open(path) as session:
-                return session.runs(), session.read_only
+    def _not_opened(self, file: SessionFile, error: BaseException) -> None:
+        file.release()
+        self._fail(error, "opened")
 
-        job = self.jobs.do(read, f"Opening {path.name}")
-        job.finished.connect(lambda found: self._opened(path, *found))
-        job.failed.connect(lambda error, _: self._fail(path, error))
-
-    def _opened(self, path: Path, rows: Any, read_only: bool) -> None:
-        self.close()
-        self.path, self.titled, self._writer = path, True, None
-        self.entries = []
-        for row in rows:
-            title = getattr(type(row.run.spec), "title", "") if row.run else row.kind
-            note = row.unreadable or ("" if row.kept else "result not kept")
-            self.entries.append(Entry(title or row.kind or "Run", row.run, row.id, note))
-        remember("recent/sessions", str(path))
-        self.saved.emit(f"{self.name}  ·  {'read-only' if read_only else 'saved'}", False)
+    def _opened(self, file: SessionFile, found: moving.Found) -> None:
+        self._leave()
+        if found.read_only and not file.blocked:
+            file.only_read()
+        self.out.file = file
+        for row in found.rows:
+            entry = self._runs.add(from_row(row, file.path))
+            if entry.run is not None:
+                self._runs.change(entry, run=self._known(entry.run))
+        for header in found.headers & self._learnt.keys():
+            self.out.ask(file, self._learning(header))
+        self.kept_data.show(found.data)
+        self.kept_data.check(self.data_missing.emit)
+        if file.titled:
+            remember("recent/sessions", str(file.path))
+        self._tell()
         self.changed.emit()
         self.opened.emit()
 
+    def new(self) -> None:
+        """An empty untitled session; the present one is on disk and stays there."""
+        self._leave()
+        self._tell()
+        self.changed.emit()
+        self.opened.emit()
+
+    def keep_in(self, path: Path) -> None:
+        """Begin a session in a file of this name, as an untitled one."""
+        self._leave()
+        self.out.file = SessionFile.take(path)
+
+    def _leave(self) -> None:
+        """Let go of the present session; what is still being written goes on."""
+        self.flush_views()
+        self.out.leave()
+        self._runs.clear()
+        self._undo.clear()
+        self._views.clear()
+        self.trouble = ""
+        self.kept_data.show(())
+        self.deleted_some.emit(0)
+
+    # saving
+
+    def _retry(self) -> None:
+        super()._retry()
+        self.kept_data.retry()
+
+    def save(self) -> None:
+        """Write at once what waits, and what was refused before."""
+        self.flush_views()
+        self.retry()
+        self._tell()
+
     def save_as(self, path: Path) -> None:
-        """A whole copy under another name; the session goes on there."""
+        """The whole session under another name, and on there; an untitled file moves."""
+        path = path.absolute()
+        if self.path is None and not self.entries:
+            why = "there is nothing to save yet: run something first"
+            self._refuse(FileError(path, why), "saved")
+        elif path == self.path and not self.read_only:
+            self.save()
+        elif self.out.held is None:
+            target = SessionFile.take(path)
+            if target.blocked:
+                words = {
+                    "window": "it is open in another window: choose another name",
+                    "file": "its folder cannot be written: choose another",
+                }
+                self._refuse(FileError(path, words[target.blocked]), "saved")
+                return
+            self.flush_views()
+            self._target = target
+            self.jobs.poll_too(self._move)
+            self._tell()
+
+    def _move(self) -> bool:
+        """Once everything is written or refused: copy, read the copy again, go on there."""
+        target = self._target
+        if target is None or self.out.writing:
+            return target is not None
+        self._target, self.out.held = None, []
         source = self.path
-        if source is None:
-            self.refused.emit(FileError(path, "there is nothing to save yet: run something first"))
-            return
+        extras = [
+            moving.Extra(entry.key, entry.run, entry.kept, entry.deleted, entry.path, entry.id)
+            for entry in self._runs
+            if entry.run is not None and (entry.path != source or source is None)
+        ]
+        data = list(self.kept_data.unsaved)
+        work = lambda watch, report: moving.move(source, target.path, extras, data)  # noqa: E731
+        job = self.jobs.do(work, f"Saving {target.path.name}", beside=True)
+        job.finished.connect(lambda ids: self._moved(target, ids))
+        job.failed.connect(lambda error, _: self._not_moved(target, error))
+        job.cancelled.connect(lambda _: self._not_moved(target, None))
+        self._moving: Job = job
+        return False
 
-        def copy(watch: Any, report: Any) -> None:
-            with Session.open(source) as session:
-                session.save_as(path)
+    def _moved(self, target: SessionFile, ids: dict[int, int]) -> None:
+        old, aside = self.out.file, self.out.aside
+        self.out.file, self.out.aside = target, None
+        for file in (old, aside):
+            if file is not None and not file.titled and not file.blocked:
+                file.remove()  # all that is in it was read again from the copy
+            elif file is not None:
+                file.release()
+        target.titled = True
+        for entry in self._runs:
+            number = ids.get(entry.key, entry.id)
+            if entry.key in ids or (old is not None and entry.path == old.path):
+                state = "saved" if entry.run is not None else entry.state
+                note = "" if entry.state == "memory" else entry.note
+                self._runs.change(entry, path=target.path, id=number, state=state, note=note)
+        self._sent.clear()
+        self.kept_data.unsaved.clear()
+        remember("recent/sessions", str(target.path))
+        self._go_on()
 
-        job = self.jobs.do(copy, f"Saving {path.name}")
-        job.finished.connect(lambda _: self._moved(path))
-        job.failed.connect(lambda error, _: self._fail(path, error))
+    def _not_moved(self, target: SessionFile, error: BaseException | None) -> None:
+        target.release()
+        self._go_on()
+        if error is not None:
+            self._fail(error, "saved")
 
-    def _moved(self, path: Path) -> None:
-        self.close()
-        self.path, self.titled, self._writer = path, True, None
-        remember("recent/sessions", str(path))
-        self.saved.emit(f"{self.name}  ·  saved", False)
+    def _go_on(self) -> None:
+        self.out.go_on()
+        self._runs.make_room()
+        self._tell()
+        self.changed.emit()
+        if not self.busy:
+            self.settled.emit()
 
-    def show(self, entry: Entry) -> None:
-        """Bring a run back with its result, from memory or from the file."""
-        if entry.run is None:
-            return
-        if entry.run.result is not None or not entry.id or self.path is None:
-            self.loaded.emit(entry.run)
-            return
-        path = self.path
+    # what is said, and the end
 
-        def load(watch: Any, report: Any) -> Run:
-            with Session.open(path) as session:
-                return session.load(entry.id)
+    @property
+    def busy(self) -> bool:
+        return self._target is not None or super().busy
 
-        job = self.jobs.do(load, f"Reading run {entry.id}")
-        job.finished.connect(self.loaded)
-        job.failed.connect(lambda error, _: self._fail(path, error))
+    def state_words(self) -> tuple[str, bool]:
+        unsaved = len(self.unsaved)
+        short = self.trouble.split(":")[0]
+        file = self.out.file
+        if self.busy:
+            return f"{self.name}  ·  saving", False
+        if unsaved and file is None:
+            return f"In memory only: {short}", True
+        if unsaved or self.out.refused or self.kept_data.unsaved:
+            what = f"{count(unsaved, 'run')} not saved" if unsaved else "Changes not saved"
+            return f"{what}: {short}", True
+        if file is None:
+            return "Nothing to save yet", False
+        if file.blocked:
+            where = "open in another window" if file.blocked == "window" else "read-only"
+            new = ", new runs saved apart" if self.out.aside is not None else ""
+            return f"{self.name}  ·  {where}{new}", False
+        return f"{self.name}  ·  saved", False
 
-    def _fail(self, path: Path, error: BaseException) -> None:
-        if not isinstance(error, FileError):
-            raise error
-        self.refused.emit(error)
+    def wait(self, seconds: float) -> bool:
+        """Hold the window for what is being written; False if that takes longer."""
+        self.flush_views()
+        return self.jobs.wait(lambda: not self._still_writing(), seconds)
 
-    def close(self) -> None:
-        """Wait for what is being written; called when the window closes."""
-        if self._writer is not None:
-            self._writer.close()
+    def close(self, seconds: float = 20.0) -> None:
+        """Write what waits and let other windows have the file."""
+        self.wait(seconds)
+        self.out.close()
+
+    def _still_writing(self) -> bool:
+        self.out.poll()
+        if self._target is not None:
+            self._move()
+        elif self.out.held is not None:
+            self._moving.poll()
+        return self.busy
+
+
+def count(number: int, word: str) -> str:
+    """`1 run`, `3 runs`."""
+    return f"{number} {word}{'' if number == 1 else 's'}"

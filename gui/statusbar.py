@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QStatusBar, QWidget
 
 from gui import memory
@@ -17,6 +18,8 @@ SLOW_SECONDS = 0.3  # jobs that end sooner do not flicker by
 
 class StatusLine(QStatusBar):
     """Reads the queue of jobs; the window tells it about the session."""
+
+    session_pressed = Signal()  # try again
 
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
@@ -43,6 +46,14 @@ class StatusLine(QStatusBar):
         row.addStretch(1)
         self.session_icon = Icon("save")
         self.session = label("Nothing to save yet")
+        self.retry_button = _link("Try again", self.session_pressed.emit)
+        self.retry_button.hide()
+        self.offered = label("")
+        self.offer_button = _link("", self._take_offer)
+        self._offer: Callable[[], object] | None = None
+        self._over = QTimer(self)
+        self._over.setSingleShot(True)
+        self._over.timeout.connect(self.offer)
         self.memory_bar = QProgressBar()
         self.memory_bar.setTextVisible(False)
         self.memory_bar.setFixedWidth(64)
@@ -52,8 +63,12 @@ class StatusLine(QStatusBar):
         row = QHBoxLayout(right)
         row.setContentsMargins(8, 0, 16, 0)
         row.setSpacing(8)
+        row.addWidget(self.offered)
+        row.addWidget(self.offer_button)
+        row.addSpacing(16)
         row.addWidget(self.session_icon)
         row.addWidget(self.session)
+        row.addWidget(self.retry_button)
         row.addSpacing(16)
         row.addWidget(Icon("memory-stick"))
         row.addWidget(self.memory_bar)
@@ -68,6 +83,7 @@ class StatusLine(QStatusBar):
         jobs.changed.connect(self.show_jobs)
         self.show_memory()
         self.show_jobs()
+        self.offer()
 
     def stop(self) -> None:
         job = self.jobs.current()
@@ -105,9 +121,42 @@ class StatusLine(QStatusBar):
             self.memory_text.setText(f"{held / 1e9:.2f} of {self._total / 1e9:.1f} GB")
             self.memory_text.setToolTip("Memory held by this program, of what this machine has")
 
-    def show_session(self, text: str, *, bad: bool = False) -> None:
+    def show_session(self, text: str, *, bad: bool = False, tip: str = "") -> None:
+        """Where the session stands; bad news can be tried again."""
         self.session.setText(text)
+        self.session.setToolTip(tip)
+        self.retry_button.setVisible(bad)
         self.session_icon.show_icon("triangle-alert" if bad else "save", "warn" if bad else "muted")
+
+    def offer(
+        self,
+        text: str = "",
+        word: str = "",
+        act: Callable[[], object] | None = None,
+        milliseconds: int = 0,
+    ) -> None:
+        """A quiet sentence with a button, for a time (0: until the next one). "" takes it away."""
+        self._offer = act
+        self.offered.setText(text)
+        self.offered.setVisible(bool(text))
+        self.offer_button.set_text(word)
+        self.offer_button.setVisible(bool(word))
+        self._over.stop()
+        if text and milliseconds:
+            self._over.start(milliseconds)
+
+    def _take_offer(self) -> None:
+        act = self._offer
+        self.offer()
+        if act is not None:
+            act()
+
+
+def _link(text: str, act: Callable[[], object]) -> Button:
+    made = Button(text, action=act)
+    made.setProperty("link", True)
+    made.setCursor(Qt.CursorShape.PointingHandCursor)
+    return made
 
 
 def _detail(job: Job) -> str:

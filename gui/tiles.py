@@ -7,7 +7,8 @@ from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from gui import library, memory
-from gui.buttons import Icon, label
+from gui.buttons import Button, Elided, Icon, IconButton, label
+from gui.recovery import Place, runs_in, when
 
 
 class Clickable(QFrame):
@@ -110,3 +111,42 @@ class Row(Clickable):
         row.addWidget(Icon("layers"))
         row.addLayout(names, 1)
         row.addWidget(label(memory.size(found.file_bytes), "small"))
+
+
+class SessionRow(Clickable):
+    """A session on disk, with its time."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(f"Session {place.path.stem}")
+        self.setToolTip(f"{place.path}\n{memory.size(place.nbytes)}")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 4, 0, 4)
+        row.setSpacing(8)
+        row.addWidget(Icon("history"))
+        row.addWidget(Elided(place.path.stem, ""), 1)
+        row.addWidget(label(when(place.seconds), "small"))
+
+
+class Unclosed(QFrame):
+    """A session that was open when the program died: one line, with its way back."""
+
+    wanted = Signal()
+    dismissed = Signal()
+
+    def __init__(self, place: Place, more: int) -> None:
+        super().__init__()
+        self.setProperty("card", True)
+        others = f" File, Open recent session has {more} more." if more else ""
+        text = label(
+            f"The program ended without closing '{place.path.stem}'{runs_in(place)}. All finished "
+            f"runs are in it.{others}"
+        )
+        text.setWordWrap(True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(16, 8, 8, 8)
+        row.setSpacing(12)
+        row.addWidget(Icon("triangle-alert", "warn"))
+        row.addWidget(text, 1)
+        self.open_button = Button("Open it", "history", self.wanted.emit)
+        row.addWidget(self.open_button)
+        row.addWidget(IconButton("x", "Do not show this again", self.dismissed.emit))

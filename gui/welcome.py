@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QPixmap, QShowEvent
@@ -18,14 +17,13 @@ from PySide6.QtWidgets import (
 )
 
 from engine.blas import cores
-from gui import library, memory, theme
+from gui import library, memory, recovery, theme
 from gui.buttons import Button, Icon, label
 from gui.focus import Desk
 from gui.jobs import Jobs
 from gui.panel import Panel
-from gui.settings import read
 from gui.thumbnails import Thumbnails
-from gui.tiles import Row, Tile
+from gui.tiles import Row, SessionRow, Tile, Unclosed
 
 READS = (
     "Hugging Face folders: GPT-2, Pythia and GPT-NeoX, Llama, Mistral, Qwen2",
@@ -38,6 +36,8 @@ STEPS = (
     ("Run, then click", "Every panel turns to the layer, head or token you click."),
 )
 LIST = 6  # models listed
+RECENT = 4  # sessions listed
+MARGINS = (40, 48, 40, 16)
 
 
 class Welcome(QWidget):
@@ -50,8 +50,8 @@ class Welcome(QWidget):
         self.tiles: dict[str, Tile] = {}
         self._asking = [panel for panel in panels if panel.kind][:3]
         inside = QWidget()
-        row = QHBoxLayout(inside)
-        row.setContentsMargins(40, 48, 40, 16)
+        row = self._margins = QHBoxLayout(inside)
+        row.setContentsMargins(*MARGINS)
         row.setSpacing(32)
         left = self._left()
         left.setFixedWidth(392)
@@ -66,8 +66,12 @@ class Welcome(QWidget):
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(inside)
+        self.unclosed = QVBoxLayout()
+        self.unclosed.setContentsMargins(40, 16, 40, 0)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addLayout(self.unclosed)
         box.addWidget(area)
         self.thumbnails = Thumbnails(jobs, self._asking, self)
         self.thumbnails.made.connect(self._show_picture)
@@ -124,11 +128,10 @@ class Welcome(QWidget):
         self._caption(box, "This machine")
         self._line(box, "memory-stick", machine())
         self.recent = QVBoxLayout()
-        self.recent.setSpacing(2)
+        self.recent.setSpacing(0)
         box.addSpacing(12)
         self._caption(box, "Recent sessions")
         box.addLayout(self.recent)
-        self._fill_recent()
         box.addStretch(1)
         foot = QHBoxLayout()
         foot.setSpacing(4)
@@ -192,17 +195,30 @@ class Welcome(QWidget):
         box.addLayout(row)
 
     def _fill_recent(self) -> None:
-        entries = [Path(entry) for entry in read("recent/sessions", [])]
-        for entry in [path for path in entries if path.is_file()][:4]:
-            ask = lambda entry=entry: self.desk.ask("open path", entry)  # noqa: E731
-            button = Button(entry.stem, "history", ask, flat=True)
-            button.setToolTip(str(entry))
-            self.recent.addWidget(button, 0, Qt.AlignmentFlag.AlignLeft)
+        """Saved sessions, then untitled ones, each with its time."""
+        _empty(self.recent)
+        saved = recovery.recent_sessions()[:RECENT]
+        for place in (*saved, *recovery.untitled_sessions()[: RECENT - len(saved)]):
+            row = SessionRow(place)
+            row.pressed.connect(lambda path=place.path: self.desk.ask("open path", path))
+            self.recent.addWidget(row)
         if not self.recent.count():
-            self.recent.addWidget(label("Sessions that you save will appear here.", "muted"))
+            self.recent.addWidget(label("Every run is kept; sessions appear here.", "muted"))
+
+    def show_unclosed(self, place: recovery.Place | None, more: int = 0) -> None:
+        """A session that the program never closed, above everything else; None takes it away."""
+        _empty(self.unclosed)
+        if place is not None:
+            line = Unclosed(place, more)
+            line.wanted.connect(lambda: self.desk.ask("open unclosed", place.path))
+            line.dismissed.connect(lambda: self.desk.ask("dismiss unclosed", place.path))
+            self.unclosed.addWidget(line)
+        left, top, right, bottom = MARGINS
+        self._margins.setContentsMargins(left, 16 if place else top, right, bottom)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        self._fill_recent()
         if not self._scanned:
             self._scanned, self._dressed = True, theme.current()
             QTimer.singleShot(0, self, self.look_around)
@@ -216,11 +232,7 @@ class Welcome(QWidget):
         self.thumbnails.begin()
 
     def show_models(self, found: Sequence[library.Found]) -> None:
-        while self.models.count():
-            item = self.models.takeAt(0)
-            widget = item.widget() if item is not None else None
-            if widget is not None:
-                widget.deleteLater()
+        _empty(self.models)
         for entry in found[:LIST]:
             row = Row(entry)
             row.pressed.connect(lambda entry=entry: self.desk.ask("open path", entry.folder))
@@ -255,6 +267,15 @@ class Welcome(QWidget):
         if self._dressed != theme.current():
             self._dressed = theme.current()
             self.thumbnails.draw()
+
+
+def _empty(box: QVBoxLayout) -> None:
+    while box.count():
+        item = box.takeAt(0)
+        widget = item.widget() if item is not None else None
+        if widget is not None:
+            widget.hide()
+            widget.deleteLater()
 
 
 def _step(number: int, title: str, words: str) -> QWidget:

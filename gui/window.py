@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QMimeData, QTimer
-from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDragLeaveEvent, QDropEvent
-from PySide6.QtWidgets import QApplication, QMainWindow, QStackedWidget, QWidget
+from PySide6.QtGui import (
+    QCloseEvent,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QKeyEvent,
+    QKeySequence,
+    QShowEvent,
+)
+from PySide6.QtWidgets import QApplication, QStackedWidget, QWidget
 
 from engine.errors import FileError
 from gui import dialogs, exporting, theme
 from gui.docks import DockHost
 from gui.focus import Desk
 from gui.jobs import Jobs
+from gui.looks import Looks
 from gui.menus import Menus
 from gui.opening import Opener
-from gui.palette import Palette, actions_of
 from gui.panel import Panel, panels
 from gui.records import Records
-from gui.settings import read, settings, write
+from gui.session_actions import SessionActions
+from gui.settings import read, settings
 from gui.statusbar import StatusLine
+from gui.stored import Showing
 from gui.topbar import TopBar
 from gui.welcome import Welcome
 
 CLOSE_SECONDS = 0.2
-SESSION = "Mechanoscope session (*.mscope)"
 
 
-class Window(QMainWindow):
+class Window(Looks):
     """Owns the Desk, the jobs, the session and the panels."""
 
     def __init__(self) -> None:
@@ -50,15 +59,16 @@ class Window(QMainWindow):
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.host)
         self.setCentralWidget(self.pages)
+        self.status = StatusLine(self.jobs)
+        self.setStatusBar(self.status)
+        self.session = SessionActions(self)
+        self.showing = Showing(self)
         self.menus = Menus(self)
         self.top = TopBar(self.menus)
         self.setMenuWidget(self.top)
-        self.status = StatusLine(self.jobs)
-        self.setStatusBar(self.status)
-        self.presenting = False
-        self._before = self.host.save()
+        self._arranged = self.host.save()
         self._after_opening: list[str] = []
-        self._to_show: list[Any] = []  # runs of a session whose model is being opened
+        self._looked_back = False
         self._connect()
         self._restore()
         self.top.show_theme(theme.current().dark)
@@ -68,10 +78,7 @@ class Window(QMainWindow):
         self.desk.models_changed.connect(self._models_changed)
         self.desk.model_changed.connect(self._model_changed)
         self.opener.refused.connect(self.show_file_error)
-        self.records.refused.connect(self.show_file_error)
-        self.records.saved.connect(lambda text, bad: self.status.show_session(text, bad=bad))
-        self.records.loaded.connect(self.show_run)
-        self.records.opened.connect(self._session_opened)
+        self.opener.digested.connect(self.records.learn)
         for panel in self.panels:
             panel.ended.connect(self.records.keep)
             records = getattr(panel, "watch_records", None)
@@ -90,20 +97,12 @@ class Window(QMainWindow):
     def open_path(self, path: Path) -> None:
         """A model folder, a file in one, or a session, by what it is."""
         if path.suffix == ".mscope":
-            self.records.open(path)
-            self.pages.setCurrentWidget(self.host)
+            self.session.open(path)
         else:
             self.opener.open(path)
 
     def ask_model(self) -> None:
         dialogs.choose_folder(self, "Open a model folder", self.open_path)
-
-    def ask_session(self) -> None:
-        dialogs.choose_file(self, "Open a session", SESSION, self.open_path)
-
-    def ask_save(self) -> None:
-        name = self.records.name if self.records.titled else "session"
-        dialogs.choose_target(self, "Save the session as", name, "mscope", self.records.save_as)
 
     def close_model(self) -> None:
         if self.desk.active is not None:
@@ -128,7 +127,7 @@ class Window(QMainWindow):
                 panel.stop()
         wanted, self._after_opening = self._after_opening, []
         if model is not None:
-            QTimer.singleShot(0, self, self._show_waiting)
+            QTimer.singleShot(0, self, self.showing.go_on)
             for kind in wanted:  # after the prompts have settled for the new model
                 QTimer.singleShot(0, self, lambda kind=kind: self._run_kind(kind))
 
@@ -154,37 +153,28 @@ class Window(QMainWindow):
         elif what == "run all":
             self.run_all()
         elif what == "show run":
-            self.records.show(about)
+            self.showing.show(about)
+        elif what == "compare":
+            self.showing.compare(*about)
+        elif what in ("rename", "rename run"):
+            self.records.rename(*about)
+        elif what == "note":
+            self.records.annotate(*about)
+        elif what == "delete":
+            self.records.delete(about)
+        elif what == "keep result":
+            if (entry := self.records.entry_of(about)) is not None:
+                self.records.keep_large(entry)
+        elif what == "open unclosed":
+            self.session.open_unclosed(about)
+        elif what == "dismiss unclosed":
+            self.session.dismiss(about)
         elif what == "do":
             getattr(self, about)()
 
-    def _session_opened(self) -> None:
-        """Open the newest run's model, if it is still there, and show the newest of each kind."""
-        newest = {entry.run.kind: entry for entry in self.records.entries if entry.run and entry.id}
-        self._to_show = list(newest.values())
-        models = [entry.run.model for entry in self._to_show if entry.run.model is not None]
-        folder = Path(models[-1].folder) if models and models[-1].folder else None
-        here = self.desk.model is not None and self.desk.model.folder == folder
-        if folder is not None and folder.is_dir() and not here:
-            self.open_path(folder)
-        else:
-            self._show_waiting()
-
-    def _show_waiting(self) -> None:
-        waiting, self._to_show = self._to_show, []
-        for entry in waiting:
-            self.records.show(entry)
-
     def show_run(self, run: Any) -> None:
         """A stored run in the panel of its kind, its prompts on the desk."""
-        for panel in self.panels:
-            if panel.kind == run.kind:
-                if panel.form is not None:
-                    prompts = panel.form.prompts_of(run.spec)
-                    self.desk.set_prompts(replace(self.desk.prompts, **prompts))
-                self.pages.setCurrentWidget(self.host)
-                panel.show_run(run)
-                self.reveal(panel)
+        self.showing.show_run(run)
 
     # running
 
@@ -212,6 +202,10 @@ class Window(QMainWindow):
         if self.current is not None:
             self.current.copy_script()
 
+    def show_provenance(self) -> None:
+        if self.current is not None:
+            self.current.show_provenance()
+
     def reveal(self, panel: Panel) -> None:
         self.pages.setCurrentWidget(self.host)
         self.host.reveal(panel)
@@ -230,52 +224,8 @@ class Window(QMainWindow):
         for panel in self.panels:
             panel.header.set_active(panel is self.current)
 
-    # looks
-
-    def switch_theme(self) -> None:
-        app = QApplication.instance()
-        wanted = theme.LIGHT if theme.current().dark else theme.DARK
-        if isinstance(app, QApplication):
-            theme.apply(app, wanted, theme.zoom())
-        write("theme", wanted.name)
-        self.top.show_theme(wanted.dark)
-
-    def switch_presentation(self) -> None:
-        """Larger type, no forms, the whole screen; F11 again takes it back."""
-        self.presenting = not self.presenting
-        app = QApplication.instance()
-        if isinstance(app, QApplication):
-            theme.apply(app, theme.current(), 1.3 if self.presenting else 1.0)
-        for panel in self.panels:
-            if panel.form is not None:
-                panel.header.form_button.setChecked(panel.form_open and not self.presenting)
-        self.top.fit()
-        if self.presenting:
-            self._before = self.host.save()
-            self.showFullScreen()
-            QTimer.singleShot(0, self.host, self.host.share_out)  # once the screen's size is known
-        else:
-            self.showNormal()
-            self.host.restore(self._before)
-
-    def show_palette(self) -> None:
-        self.palette_ = Palette(self, actions_of(self.menus.menus))
-        self.palette_.open_over(self)
-
     def show_welcome(self) -> None:
         self.pages.setCurrentWidget(self.welcome)
-
-    def show_guide(self) -> None:
-        from gui.guide import Guide
-
-        self.guide = Guide(self)
-        self.guide.show()
-
-    def show_about(self) -> None:
-        import engine
-
-        text = "See how a neural network computes its answer. Nothing leaves this machine."
-        dialogs.Notice(self, f"Mechanoscope {engine.__version__}", text, sign="info").show()
 
     # drag and drop
 
@@ -310,8 +260,24 @@ class Window(QMainWindow):
         if isinstance(outer, QByteArray) and isinstance(centre, QByteArray):
             self.host.restore((outer, centre))
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if not self._looked_back:
+            self._looked_back = True
+            QTimer.singleShot(0, self, self.session.look_back)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Undo, where no text field and no panel has taken it."""
+        if event.matches(QKeySequence.StandardKey.Undo):
+            self.records.undo()
+        else:
+            super().keyPressEvent(event)
+
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Stop what runs, wait a moment, and keep what was computed."""
+        """Stop what runs, keep what was computed, and go once it is written."""
+        if not self.session.may_close():
+            event.ignore()
+            return
         stored = settings()
         stored.setValue("window/geometry", self.saveGeometry())
         for key, state in zip(("outer", "centre"), self.host.save(), strict=True):
@@ -323,7 +289,8 @@ class Window(QMainWindow):
         self.records.close()
         app = QApplication.instance()
         if isinstance(app, QApplication):
-            app.focusChanged.disconnect(self._focus_changed)
+            with suppress(RuntimeError):  # closed twice
+                app.focusChanged.disconnect(self._focus_changed)
         super().closeEvent(event)
 
 

@@ -69,7 +69,7 @@ def _window(app: QApplication, home: Path, out: Path) -> Iterator[Walk]:
     tidy, hook = Tidy(window), sys.excepthook
     session = Session.untitled(home / "sessions")
     session.close()
-    window.records.path = session.path
+    window.records.keep_in(session.path)
     walk = Walk(window, out, home)
 
     def hear(

@@ -13,7 +13,7 @@ import pyqtgraph
 import PySide6
 from PySide6.QtCore import qVersion
 
-from engine import blas, script
+from engine import blas, export
 from engine.session import Run, versions
 from engine.technique import to_json
 from gui import theme
@@ -154,8 +154,8 @@ def _run(run: Run) -> str:
     return (
         f"<details><summary>{escape(title)} {how} {run.seconds:.3f} s: settings, script, command"
         f"</summary><table>{rows}</table>"
-        f"<pre>{escape(script.to_script(run, folder))}</pre>"
-        f"<pre>{escape(script.to_command(run.spec, folder))}</pre></details>"
+        f"<pre>{escape(export.to_script(run, folder))}</pre>"
+        f"<pre>{escape(export.to_command(run, folder))}</pre></details>"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -15,6 +15,8 @@ from engine.model.saving import save_hooked
 from engine.techniques.attention_patterns import strongest
 from gui import library, theme
 from gui.focus import PromptPair
+from gui.tour.kept import KEPT
+from gui.tour.stop import Stop
 from gui.tour.untrained import untrained
 from gui.tour.walk import Walk
 
@@ -24,13 +26,6 @@ MATCH = replace(FOLLOWER, corrupted=CLEAN.replace("fish", "bell", 1))
 UNEVEN = replace(FOLLOWER, corrupted=CLEAN.replace("lamp ", ""))
 DEEP = {"layers": 12, "width": 32, "heads": 4, "mlp": 6144, "context": 64}
 LARGE, SMALL = (1600, 1000), (1366, 768)
-
-
-@dataclass(frozen=True)
-class Stop:
-    title: str
-    words: str
-    do: Callable[[Walk], object]
 
 
 def first_page(walk: Walk) -> None:
@@ -238,4 +233,5 @@ STOPS = (
         "and the list of runs below says so.",
         while_it_fills,
     ),
+    *KEPT,
 )

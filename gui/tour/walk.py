@@ -65,6 +65,10 @@ class Walk:
         """The panel that runs a kind of technique."""
         return next(panel for panel in self.window.panels if panel.kind == kind)
 
+    def bottom(self) -> Any:
+        """The panel at the bottom, which lists the runs."""
+        return next(panel for panel in self.window.panels if panel.place == "bottom")
+
     def open(self, folder: Path) -> None:
         """Open a model and wait for its self-check, which must pass."""
         desk = self.window.desk
@@ -166,6 +170,10 @@ class Walk:
         for panel in self.window.panels:
             if panel not in hidden and not panel.isVisible():
                 self._bring_up(panel)
+
+    def keep(self, picture: QImage, name: str, title: str) -> None:
+        """Show a picture that is not of the window in this step."""
+        self.steps[-1].windows.append(self._photo(QPixmap.fromImage(picture), name, title))
 
     def _bring_up(self, panel: Panel) -> None:
         dock = self.window.host.dock_of(panel)

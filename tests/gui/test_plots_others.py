@@ -1,11 +1,8 @@
-"""Token strip, curves, scores, legend and export."""
-
-import xml.etree.ElementTree as xml
+"""Token strip, curves, scores and legend."""
 
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from gui import theme
@@ -20,9 +17,6 @@ from gui.plots import (
     Score,
     ScoreList,
     TokenStrip,
-    to_pdf,
-    to_png,
-    to_svg,
     token_text,
 )
 from gui.plots.chips import Column, aligned
@@ -207,47 +201,3 @@ def test_a_legend_wraps_and_needs_no_more_width_than_its_widest_key(qtbot, qapp)
         legend.set_keys([Key(kind, "a", letter="N", colour=3)])
         legend.resize(200, 20)
         legend.grab()
-
-
-def test_svg_is_xml_with_text_that_stays_text(tmp_path, pair):
-    window = pair[0]
-    file = tmp_path / "map.svg"
-    to_svg(window, file)
-    root = xml.parse(file).getroot()
-    texts = [node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert any("Mary" in text for text in texts)
-    assert any("P at END" in text for text in texts)
-    families = {n.get("font-family") for n in root.iter("{http://www.w3.org/2000/svg}g")}
-    assert "Inter" in families
-
-
-def test_png_has_the_asked_scale_and_pdf_is_pdf(tmp_path, pair):
-    window = pair[0]
-    to_png(window, tmp_path / "map.png", scale=2.0)
-    image = QImage(str(tmp_path / "map.png"))
-    assert image.width() == 2 * window.width()
-    to_pdf(window, tmp_path / "map.pdf")
-    assert (tmp_path / "map.pdf").read_bytes().startswith(b"%PDF")
-    assert sorted(p.name for p in tmp_path.glob("*.p*")) == ["map.pdf", "map.png"]
-
-
-@pytest.mark.parametrize("write", [to_png, to_svg, to_pdf])
-def test_a_picture_that_cannot_be_written_is_an_oserror_and_leaves_nothing(tmp_path, pair, write):
-    with pytest.raises(OSError, match="nowhere"):
-        write(pair[0], tmp_path / "nowhere" / "map.png")
-    assert not any(tmp_path.glob("nowhere*"))
-
-
-@pytest.mark.parametrize("write", [to_png, to_svg, to_pdf])
-def test_an_export_replaces_the_old_file_only_when_it_is_whole(tmp_path, pair, write, monkeypatch):
-    file = tmp_path / "map.png"
-    file.write_bytes(b"old")
-
-    def break_off(*_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(QWidget, "render", break_off)
-    with pytest.raises(OSError, match="disk full"):
-        write(pair[0], file)
-    assert file.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["map.png"]

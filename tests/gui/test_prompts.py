@@ -46,8 +46,8 @@ def test_a_model_begins_with_an_example_that_it_can_answer(panel, desk, bundled)
 
 
 def test_the_logit_difference_of_both_prompts_appears(qtbot, panel):
-    qtbot.waitUntil(lambda: panel.difference.isVisible(), timeout=5000)
-    said = panel.difference.text()
+    qtbot.waitUntil(lambda: panel.next_token.difference.isVisible(), timeout=5000)
+    said = panel.next_token.difference.text()
     assert "clean <b>+" in said
     assert "corrupted <b>−" in said
 

@@ -41,6 +41,10 @@ def test_the_tour_photographs_every_panel_into_a_report_that_stands_alone(
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     inside = [base64.b64decode(data) for data in INLINE.findall(page)]
     assert (tmp_path / "out" / "09-window.png").read_bytes() in inside
+    figure = next((tmp_path / "out").glob("*-figure.png"))
+    assert figure.read_bytes() in inside
+    assert figure.with_suffix(".svg").read_text(encoding="utf-8").count("<text") > 10
+    assert figure.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     words = INLINE.sub("", page)
     for stop in STOPS:
         assert stop.title in words
