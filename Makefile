@@ -46,7 +46,7 @@ libraries:
 	@sh packaging/linux/system-libraries.sh offscreen
 
 hard: libraries install
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q -m hard
+	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q -m hard -o faulthandler_timeout=900
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python tests/benchmarks/bench.py

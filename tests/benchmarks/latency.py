@@ -1,12 +1,13 @@
 """How smooth the window is while a grid fills: `make latency`.
 
-    python tests/benchmarks/latency.py [--seconds 30] [--model NAME]...
+    python tests/benchmarks/latency.py [--seconds 30] [--model NAME]... [--storing]
 
 The real window in its default arrangement. A patching run fills its grid and begins again as soon
 as it has ended; after every eighth grid the lens and the heads run anew too. A timer of 16 ms
-measures how late the event loop comes: lateness = gap between two ticks - 16 ms. Then Stop is
-pressed in the middle of ten grids, and the program is started five times in a fresh process. The
-exit code says only whether the measuring itself went well.
+measures how late the event loop comes: lateness = gap between two ticks - 16 ms. Then a result of
+300 MB is stored again and again while the window is looked at, Stop is pressed in the middle of ten
+grids, and the program is started five times in a fresh process. The exit code says only whether the
+measuring itself went well.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,7 +46,10 @@ STOPS, STARTS = 10, 5
 N_POS = 16
 SMALL, LARGE = "bundled", "gpt2-small-sized"
 PAUSE = 8  # the other panels run after every eighth grid
-GRID = "ActivationPatching"
+GRID, LENS = "ActivationPatching", "LogitLens"
+STORED_BYTES = 300 << 20
+STORING_SECONDS = 10.0  # of each run
+ROOM = 16 << 30  # bytes of disk: three runs of so many seconds, and the log beside the file
 
 
 class Bench:
@@ -54,7 +60,8 @@ class Bench:
         self.grid = next(panel for panel in window.panels if panel.kind == GRID)
         self.others = [panel for panel in window.panels if panel.kind and panel is not self.grid]
         self.goes_on = False
-        self.grids, self.filling = 0, 0.0
+        self.grids, self.stored, self.filling = 0, 0, 0.0
+        self.large: Any = None
         self.grid.ended.connect(self._again)
 
     def open(self, name: str) -> None:
@@ -85,29 +92,72 @@ class Bench:
 
     def lateness(self, seconds: float) -> list[float]:
         """Milliseconds by which each tick came late while the grid filled, ascending."""
+        self.goes_on, self.grids = True, 0
+        self._again()
+        late = self._ticks(
+            seconds, lambda: self.grid.job is not None and self.grid.job.state == "running"
+        )
+        self.goes_on = False
+        for panel in (self.grid, *self.others):
+            panel.stop()
+        wait(lambda: not any(panel.running for panel in self.window.panels), "the runs")
+        return late
+
+    def storing(self, seconds: float) -> list[float]:
+        """The same while a large result is stored, and again as soon as it is durable."""
+        self.goes_on, self.stored = True, 0
+        self._store()
+        late = self._ticks(seconds, lambda: self.window.records.busy)
+        self.goes_on = False
+        wait(lambda: not self.window.records.busy, "the session")
+        return late
+
+    def idle(self, seconds: float) -> list[float]:
+        """The same while nothing happens: what the machine alone is late by."""
+        return self._ticks(seconds, lambda: self.window.records.busy)
+
+    def _ticks(self, seconds: float, busy: Callable[[], bool]) -> list[float]:
         ticks: list[float] = []
         filling: list[bool] = []
 
         def tick() -> None:
             ticks.append(time.perf_counter())
-            filling.append(self.grid.job is not None and self.grid.job.state == "running")
+            filling.append(busy())
 
         timer = QTimer()
         timer.setTimerType(Qt.TimerType.PreciseTimer)
         timer.timeout.connect(tick)
         loop = QEventLoop()
         QTimer.singleShot(round(1000 * seconds), loop.quit)
-        self.goes_on, self.grids = True, 0
-        self._again()
         timer.start(TICK_MS)
         loop.exec()
         timer.stop()
-        self.goes_on = False
-        for panel in (self.grid, *self.others):
-            panel.stop()
-        wait(lambda: not any(panel.running for panel in self.window.panels), "the runs")
         self.filling = float(np.mean(filling))
         return sorted(np.diff(ticks) * 1000 - TICK_MS)
+
+    def make_large(self) -> None:
+        """A run of the lens with a result of 300 MB, too large to be kept unless asked for."""
+        lens = next(panel for panel in self.others if panel.kind == LENS)
+        if lens.run() is None:
+            raise SystemExit(f"{lens.title} did not start: {lens.message.text.text()}")
+        wait(lambda: not lens.running and not self.window.records.busy, "the lens")
+        rows = np.random.default_rng(0).random((STORED_BYTES // 4096, 1024), np.float32)
+        self.large = replace(
+            lens.run_shown, result=replace(lens.run_shown.result, entropy=rows), id=0, digest=""
+        )
+        self.window.records.settled.connect(self._store)
+
+    def _store(self) -> None:
+        """List the run, then ask for its result, as a person would; then another one like it."""
+        if not self.goes_on:
+            return
+        records = self.window.records
+        newest = records.entries[-1]
+        if newest.run.result is self.large.result and not newest.kept:
+            records.keep_large(newest)
+        else:
+            self.stored += newest.run.result is self.large.result
+            records.add(replace(self.large))
 
     def _again(self, *_: object) -> None:
         if not self.goes_on:
@@ -177,14 +227,37 @@ def measure_lateness(bench: Bench, name: str, seconds: float) -> None:
     tails = []
     for run in range(1, RUNS + 1):
         late = bench.lateness(seconds)
-        p50, p95, p99 = np.percentile(late, (50, 95, 99))
-        tails.append(float(p99))
-        print(
-            f"  {run:3} {p50:8.2f} {p95:8.2f} {p99:8.2f} {late[-1]:8.2f} {len(late):7} "
-            f"{bench.grids:7} {bench.filling:9.0%}   {load()}",
-            flush=True,
-        )
+        tails.append(table_row(run, late, bench.grids, bench.filling))
     print("  lateness, median p99:", verdict(statistics.median(tails), GOAL_LATENESS, "ms"))
+
+
+def measure_storing(bench: Bench) -> None:
+    if shutil.disk_usage(tempfile.gettempdir()).free < ROOM:
+        print(f"  storing 300 MB: skipped, it takes {ROOM >> 30} GB of disk")
+        return
+    bench.window.host.arrange()
+    bench.make_large()
+    print("\nstoring a result of 300 MB, one after the other; run 0: nothing is stored")
+    print("  run      p50      p95      p99      max   ticks  stored   writing   load")
+    table_row(0, bench.idle(STORING_SECONDS), 0, bench.filling)
+    tails, largest = [], []
+    for run in range(1, RUNS + 1):
+        late = bench.storing(STORING_SECONDS)
+        tails.append(table_row(run, late, bench.stored, bench.filling))
+        largest.append(late[-1])
+    print("  lateness, median p99:", verdict(statistics.median(tails), GOAL_LATENESS, "ms"))
+    print(f"  lateness, largest: {max(largest):.1f} ms", flush=True)
+
+
+def table_row(run: int, late: list[float], count: int, share: float) -> float:
+    """Print one run; its p99."""
+    p50, p95, p99 = np.percentile(late, (50, 95, 99))
+    print(
+        f"  {run:3} {p50:8.2f} {p95:8.2f} {p99:8.2f} {late[-1]:8.2f} {len(late):7} "
+        f"{count:7} {share:9.0%}   {load()}",
+        flush=True,
+    )
+    return float(p99)
 
 
 def measure_stop(bench: Bench) -> None:
@@ -236,6 +309,7 @@ def measure_start() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--storing", action="store_true", help="only the scene of storing")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of each run")
     parser.add_argument("--model", action="append", choices=(SMALL, LARGE), help="default: both")
     given = parser.parse_args()
@@ -246,13 +320,17 @@ def main() -> None:
         f"{RUNS} runs of {given.seconds:g} s, lateness of a {TICK_MS} ms timer in ms",
         flush=True,
     )
-    for name in given.model or (SMALL, LARGE):
+    for name in given.model or ((SMALL,) if given.storing else (SMALL, LARGE)):
         with window() as bench:
             bench.open(name)
-            measure_lateness(bench, name, given.seconds)
+            if not given.storing:
+                measure_lateness(bench, name, given.seconds)
+            if name == SMALL:
+                measure_storing(bench)
             if name == LARGE:
                 measure_stop(bench)
-    measure_start()
+    if not given.storing:
+        measure_start()
 
 
 if __name__ == "__main__":
