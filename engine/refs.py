@@ -128,8 +128,10 @@ def placed(value: Any, places: Mapping[str, str]) -> Any:
         return replace(value, **{name: placed(old, places) for name, old in held.items()})
     if isinstance(value, Mapping):
         return {key: placed(element, places) for key, element in value.items()}
-    moved = [placed(element, places) for element in tuple(value)]
-    return moved if isinstance(value, list) else tuple(moved)
+    if isinstance(value, list | tuple):
+        moved = [placed(element, places) for element in value]
+        return moved if isinstance(value, list) else tuple(moved)
+    return value
 
 
 def _digest(path: Path, watch: Watch, report: Report) -> str:
