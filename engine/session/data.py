@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +56,9 @@ def held(kind: str, content: bytes | Path) -> _Held:
     """What a row will say of bytes or of a file; FileError if that is not readable."""
     if isinstance(content, Path):
         try:
-            if content.is_dir() or content.stat().st_size >= INSIDE:
-                ref = refs.of_file(kind, content)
-                return _Held(ref, _size(Path(ref.where)), None)
+            size = refs.nbytes(content)
+            if content.is_dir() or size >= INSIDE:
+                return _Held(refs.of_file(kind, content), size, None)
             content = content.read_bytes()
         except OSError as error:
             raise FileError(content, error.strerror or str(error)) from error
@@ -67,14 +66,6 @@ def held(kind: str, content: bytes | Path) -> _Held:
         most = f"{len(content):,} bytes are more than a session holds ({INSIDE:,})"
         raise ValueError(f"{most}: write them to a file and add that")
     return _Held(refs.of_bytes(kind, content), len(content), content)
-
-
-def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(
-        Path(here, name).stat().st_size for here, _, names in os.walk(path) for name in names
-    )
 
 
 def put(db: Connection, item: _Held, origin: str, rows: int) -> None:

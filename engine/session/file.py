@@ -221,9 +221,19 @@ def _check_header(path: Path) -> None:
         raise FileError(path, "there is no such file")
     with path.open("rb") as stream:
         head = stream.read(100)
-    if len(head) < 100 or not head.startswith(_MAGIC) or _number(head, 68) != _APPLICATION:
+    if not _is_ours(head):
         raise FileError(path, "it is not a Mechanoscope session")
     _check_format(path, _number(head, 60))
+
+
+def is_session(path: Path) -> bool:
+    """Whether a file begins as a session does, readable or not."""
+    with path.open("rb") as stream:
+        return _is_ours(stream.read(100))
+
+
+def _is_ours(head: bytes) -> bool:
+    return len(head) == 100 and head.startswith(_MAGIC) and _number(head, 68) == _APPLICATION
 
 
 def _check_format(path: Path, version: int) -> None:

@@ -23,6 +23,8 @@ UNREADABLE = (
     RuntimeError, MemoryError, msgspec.MsgspecError,
 )  # fmt: skip
 """What reading a damaged, newer or hostile row may raise."""
+LONGEST_PATH = 4096  # characters
+LONGEST_REASON = 500
 COLUMNS = (
     "kind", "version", "spec", "changes", "interventions", "status", "started", "seconds",
     "blas_threads", "metrics", "error", "versions", "digest", "size",
@@ -102,7 +104,7 @@ def from_row(number: int, row: tuple[Any, ...]) -> RunRow:
             (int(step), field_values(type(what), change)) for step, change in from_text(changes)
         ),
         interventions=msgspec.convert(from_text(interventions), tuple[Intervention, ...]),
-        model=None if name is None else ModelRef(name, model_digest, folder, from_object(config)),
+        model=None if name is None else _model(name, model_digest, folder, config),
         started=started,
         seconds=seconds,
         blas_threads=threads,
@@ -115,6 +117,13 @@ def from_row(number: int, row: tuple[Any, ...]) -> RunRow:
     return RunRow(number, kind, run, size, bool(kept), described=described)
 
 
+def _model(name: Any, digest: Any, folder: Any, config: Any) -> ModelRef:
+    for value in (name, digest, folder):
+        if not isinstance(value, str) or len(value) > LONGEST_PATH or "\0" in value:
+            raise ValueError("its model is not named as one is")
+    return ModelRef(name, digest, folder, from_object(config))
+
+
 def check_types(names: Sequence[str], values: Sequence[Any], types: Sequence[type]) -> None:
     """STRICT tables hold what they say, but a stranger may have filled them when they were not."""
     for name, value, kind in zip(names, values, types, strict=False):
@@ -125,7 +134,6 @@ def check_types(names: Sequence[str], values: Sequence[Any], types: Sequence[typ
 
 
 def said(error: BaseException) -> str:
-    """Why a row is not readable, for a list or a message."""
-    if isinstance(error, sqlite3.Error):
-        return why(error)
-    return str(error) or type(error).__name__
+    """Why a row is not readable, for a list or a message; it may quote what a stranger wrote."""
+    words = why(error) if isinstance(error, sqlite3.Error) else str(error)
+    return words[:LONGEST_REASON] or type(error).__name__

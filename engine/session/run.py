@@ -22,13 +22,14 @@ import numpy.typing as npt
 import engine
 from engine.model.taps import Intervention
 from engine.refs import Ref, refs_in
-from engine.technique import Changes, Technique, to_json
+from engine.technique import Changes, Technique, result_fields, to_json
 from engine.worker import Worker
 
 Array = npt.NDArray[Any]
 Status = Literal["finished", "cancelled", "failed"]
 STATUSES = ("finished", "cancelled", "failed")
 _SLAB = 1 << 20  # bytes hashed at a time
+IDS = ("tokens", "ids", "_id")  # how names of result fields end that hold token ids
 KINDS_STORED = "biufcU"  # NumPy's letters for bool, integers, floats, complex, text; never objects
 
 
@@ -232,7 +233,23 @@ def unpack(
     known = {item.name for item in fields(kind.Result)}
     if strangers := sorted(whole.keys() - known):
         raise ValueError(f"{kind.__name__} has no result field {', '.join(strangers)}")
+    _check_axes(kind, arrays)
     return kind.Result(**whole)
+
+
+def _check_axes(kind: type[Technique], arrays: Mapping[str, Array]) -> None:
+    """ValueError where a field has not the axes it declares, or one axis has two lengths."""
+    lengths: dict[str, int] = {}
+    for name, about in result_fields(kind).items():
+        axes, shape = about.get("axes"), arrays[name].shape if name in arrays else None
+        if axes is None or shape is None:
+            continue
+        names = axes.split()
+        if len(names) != len(shape):
+            raise ValueError(f"{name} has {len(shape)} axes and should have {len(names)}")
+        for axis, length in zip(names, shape, strict=True):
+            if 0 not in shape and lengths.setdefault(axis, length) != length:
+                raise ValueError(f"{name} has {length} along {axis} where {lengths[axis]} are")
 
 
 def digest(arrays: Mapping[str, Array], values: Mapping[str, Any]) -> str:

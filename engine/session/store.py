@@ -51,6 +51,14 @@ class Session:
             return cls(path, read_only, _db=db)
 
     @classmethod
+    def open_or_create(cls, path: str | Path) -> Self:
+        """The session there; a new one if there is none, be it that another process makes it."""
+        path = Path(path)
+        with file.speaking(path), suppress(FileExistsError):
+            file.create(path, versions())
+        return cls.open(path)
+
+    @classmethod
     def untitled(cls, folder: str | Path) -> Self:
         """A new session in the user's data folder, named after this minute."""
         folder = Path(folder)

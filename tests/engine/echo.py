@@ -23,7 +23,7 @@ from engine.technique import Technique, Update, array, param
 class _EchoResult:
     grid: npt.NDArray[Any] = array("row column", "numbers")
     empty: npt.NDArray[Any] = array("row column", "no numbers")
-    words: npt.NDArray[Any] = array("row", "texts in an array")
+    words: npt.NDArray[Any] = array("word", "texts in an array")
     mean: np.float32 = array("", "a NumPy scalar")
     loss: float = array("", "a number")
     label: str = array("", "a text")

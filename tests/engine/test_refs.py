@@ -132,7 +132,7 @@ def test_an_input_that_is_gone_is_asked_for_by_name(tmp_path: Path) -> None:
         locate(ref, field="direction")
     assert str(told.value) == (
         f"the direction 'truth.npz' (sha 3f2a0000…) is not at {tmp_path / 'truth.npz'}: "
-        "press Locate and choose it"
+        "say where it is now"
     )
     assert isinstance(told.value, RunError)
     assert (told.value.ref, told.value.changed, told.value.field) == (ref, False, "direction")
@@ -170,10 +170,25 @@ def test_what_is_not_there_or_no_file_is_refused_by_name(tmp_path: Path) -> None
             of_file("direction", tmp_path / "pipe")
 
 
-def test_links_may_not_leave_a_folder(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_bytes(b"elsewhere")
-    link(folder / "out", tmp_path / "secret")
-    with pytest.raises(FileError, match="a link that leaves the folder"):
+def test_a_folder_of_links_has_the_digest_of_their_bytes(folder: Path, tmp_path: Path) -> None:
+    """A snapshot in the Hugging Face cache: every file is a link to a blob elsewhere."""
+    ref = of_file("sae", folder)
+    (tmp_path / "blobs").mkdir()
+    for number, file in enumerate(sorted(path for path in folder.rglob("*") if path.is_file())):
+        blob = file.rename(tmp_path / "blobs" / str(number))
+        link(file, blob)
+    assert of_file("sae", folder) == ref
+    blob.write_bytes(b"other bytes")
+    assert of_file("sae", folder) != ref
+
+
+def test_a_link_to_itself_or_to_a_device_is_refused(folder: Path) -> None:
+    link(folder / "odd", folder / "odd")
+    with pytest.raises(FileError, match="odd: too many levels of symbolic links"):
+        of_file("sae", folder)
+    (folder / "odd").unlink()
+    link(folder / "odd", Path(os.devnull))
+    with pytest.raises(FileError, match="odd: not an ordinary file"):
         of_file("sae", folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -50,11 +51,19 @@ def test_large_data_stays_where_it_is(path: Path, tmp_path: Path) -> None:
         assert session.nbytes < 500_000
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(path: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with Session.create(path) as session:
+        with pytest.raises(FileError, match="pipe: not an ordinary file"):
+            session.put("corpus", tmp_path / "pipe")
+
+
 def test_bytes_too_large_for_a_session_are_refused_with_the_way_out(path: Path) -> None:
     with Session.create(path) as session:
         with pytest.raises(ValueError, match="write them to a file and add that"):
             session.put("corpus", b"x" * session_data.INSIDE)
-        with pytest.raises(FileError, match="No such file"):
+        with pytest.raises(FileError, match="no such file"):
             session.put("corpus", path.with_name("absent"))
         assert session.data() == []
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import FileError
-from engine.session import Session
+from engine.session import ModelRef, Session, pack, unpack
 from engine.session import file as session_file
 from tests.engine.echo import (
     assert_same,
@@ -41,6 +41,7 @@ _MEANINGLESS = [
     ("seconds = 9e999", "seconds is inf"),
     ("size = -1", "size is -1"),
     ("versions = '{\"numpy\": 2}'", "Expected `str`"),
+    ("kind = hex(zeroblob(1000000))", "no technique is called"),
     ("version = 2", "2 is not a version from 1 to 1"),
     ('metrics = \'{"loss": "low"}\'', "could not convert"),
     ("spec = replace(hex(zeroblob(40000)), '0', '[')", "recursion"),
@@ -100,9 +101,31 @@ def _is_unreadable(path: Path, why: str) -> None:
         rows = session.runs()
         assert [bool(row.unreadable) for row in rows] == [False, True, False]
         assert why in rows[1].unreadable
+        assert len(rows[1].unreadable) < 1000
         with pytest.raises(FileError, match="run 2 is not readable"):
             session.load(2)
         assert_same(session.load(3).result, make_result(3))
+
+
+@pytest.mark.parametrize("folder", ["'a' || char(0)", "hex(zeroblob(5000))"])
+def test_a_model_with_an_impossible_place_makes_its_run_unreadable(path: Path, folder: str) -> None:
+    stored(path, make_run(1, model=ModelRef("gpt2", "ab", "gpt2")))
+    change_file(path, f"UPDATE models SET folder = {folder}")
+    with Session.open(path) as session:
+        assert session.runs()[0].unreadable == "its model is not named as one is"
+
+
+def test_a_result_of_impossible_axes_is_refused_before_anything_draws_it() -> None:
+    result = make_result(3)
+    arrays, values = pack(result)
+    technique = type(make_run(1).spec)
+    for name, shape, why in (
+        ("grid", (1, *result.grid.shape), "grid has 3 axes and should have 2"),
+        ("empty", (len(result.grid) + 1, 2), "along row where"),
+    ):
+        forged = arrays | {name: np.zeros(shape, arrays[name].dtype)}
+        with pytest.raises(ValueError, match=why):
+            unpack(technique, forged, values)
 
 
 @pytest.mark.parametrize(

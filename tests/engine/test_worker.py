@@ -368,3 +368,14 @@ def test_blas_runs_on_one_thread_where_the_technique_says_so() -> None:
     worker.start()
     assert worker.join(PATIENCE)
     assert worker.blas_threads == 1
+
+
+def test_the_threads_that_blas_uses_are_recorded_not_those_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blas, "cores", lambda: 10_000)  # more than any build of a BLAS allows
+    gate = _Gate()
+    gate.let(5)
+    worker = _start(gate)
+    assert worker.join(PATIENCE)
+    assert worker.blas_threads < 10_000
