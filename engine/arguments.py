@@ -7,7 +7,9 @@ from typing import NoReturn
 
 import engine
 
-EXPORTS = ("npz", "csv", "py", "ipynb", "json")
+ARRAYS = ("npz", "csv")
+"""What `run --out` writes."""
+EXPORTS = (*ARRAYS, "py", "ipynb", "sh", "json")
 """What a run may leave a session as."""
 
 
@@ -38,35 +40,43 @@ def parser() -> argparse.ArgumentParser:
 
     command("techniques", "List the techniques.")
     one = command("describe", "A technique's fields, limits, defaults and result, as JSON.")
-    one.add_argument("kind", metavar="KIND")
-    one = command("run", "Run a technique and write its result.")
-    one.add_argument("kind", metavar="KIND")
+    one.add_argument("kind", metavar="KIND", help="a name that `techniques` lists")
+    one = command("run", "Run a technique and keep its result: --out, --session or both.")
+    one.add_argument("kind", metavar="KIND", help="a name that `techniques` lists")
     one.add_argument("--model", metavar="FOLDER", help="the network to read")
-    one.add_argument("--spec", metavar="FILE.json", help="values of fields, as JSON")
+    one.add_argument(
+        "--spec", metavar="FILE.json",
+        help="values of fields by name, as JSON; `describe KIND` tells which there are",
+    )  # fmt: skip
     one.add_argument(
         "--set", metavar="FIELD=VALUE", action="append", default=[],
-        help="one field; the value is JSON if that fits the field, else text; wins over --spec",
+        help="one field; the value is JSON if that fits the field, else text; wins over --spec; "
+        "may be repeated",
     )  # fmt: skip
     one.add_argument(
         "--change", metavar="STEP:FIELD=VALUE", action="append", default=[],
-        help="change a live field when that step is done, as a recorded run did",
+        help="change a field that `describe` calls live when that step is done; may be repeated",
     )  # fmt: skip
     one.add_argument(
         "--intervene", metavar="JSON", action="append", default=[],
         help='change an activation, such as {"name": "blocks.0.hook_attn_out", "action": "zero", '
-        '"head": null, "positions": [1, 2]}; action scale takes a factor',
+        '"head": null, "positions": [1, 2]}; action scale takes a factor; may be repeated',
     )  # fmt: skip
-    one.add_argument("--out", metavar="FILE.npz", help="where the arrays go")
-    one.add_argument("--session", metavar="FILE.mscope", help="add the run to this session")
+    one.add_argument("--out", metavar="FILE.npz", help="where the arrays go; .csv: as a table")
+    one.add_argument(
+        "--session", metavar="FILE.mscope",
+        help="add the run to this session, made if it is not there; `export` writes it from there",
+    )  # fmt: skip
     one = command("session", "List the runs of a session file.")
     one.add_argument("file", metavar="FILE.mscope")
     one.add_argument("--json", action="store_true", help="the same as JSON")
-    one = command("export", "Write one run of a session as arrays, table, script or notebook.")
+    one = command("export", "Write one run of a session: arrays, table, script, notebook.")
     one.add_argument("file", metavar="FILE.mscope")
-    one.add_argument("run", metavar="RUN", type=int, help="its number in the session")
+    one.add_argument("run", metavar="RUN", type=int, help="its id, as `session` lists it")
     one.add_argument(
-        "--as", dest="how", metavar="KIND", choices=EXPORTS,
-        help=f"{', '.join(EXPORTS)} (json: where the run comes from); default: as --out ends",
+        "--as", dest="how", metavar="FORM", choices=EXPORTS,
+        help="npz or csv: the result; py, ipynb or sh: the script, notebook or command that "
+        "computes it again; json: where it comes from; default: as --out ends",
     )  # fmt: skip
     one.add_argument("--out", metavar="FILE", required=True, help="where it goes")
     one = command("cache", "Run a model once and write its activations.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
-from typing import Any, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
 
 from threadpoolctl import ThreadpoolController
 
@@ -18,11 +19,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def threads(blas: Blas) -> int:
-    """The number of threads that a technique's `blas` stands for."""
-    return cores() if blas == "all" else 1
+@contextmanager
+def limit(blas: Blas) -> Iterator[int]:
+    """Inside the `with` BLAS uses all cores or one, in the whole process.
 
-
-def limit(blas: Blas) -> AbstractContextManager[Any]:
-    """BLAS uses that many threads inside the `with`. It holds for the whole process."""
-    return ThreadpoolController().limit(limits=threads(blas), user_api="blas")
+    Gives how many threads it says it uses, for it may allow fewer; 0 where it does not say.
+    """
+    controller = ThreadpoolController()
+    with controller.limit(limits=cores() if blas == "all" else 1, user_api="blas"):
+        libraries = controller.select(user_api="blas").info()
+        yield max((library["num_threads"] for library in libraries), default=0)

@@ -14,12 +14,12 @@ import msgspec
 
 from engine import technique
 from engine.errors import RunError
+from engine.model.opening import HEADER
 
 SHORT = 12  # hex digits of a digest that a person reads
 _ENDS = 12  # tokens at either end of a prompt that is too long for a caption
 _LETTERS = 160  # of a title, a setting or a prompt in a caption
 _FEW = 4  # interventions or changes in a caption
-_HEADER = "header:"
 _MARKS = {"\n": "↵", "\t": "→", "\r": "␍"}
 _NAMES = {"mechanoscope": "Mechanoscope", "numpy": "NumPy", "python": "Python"}
 _PROMPTS = ("clean", "corrupted", "prompt")  # roles of fields that the exact tokens speak for
@@ -102,8 +102,8 @@ def token_text(token: str) -> str:
 def short_digest(digest: str) -> str:
     """What of a digest a person compares: "header 0123456789ab" or "weights 0123456789ab"."""
     what, digits = "weights", digest
-    if digest.startswith(_HEADER):
-        what, digits = "header", digest.removeprefix(_HEADER)
+    if digest.startswith(HEADER):
+        what, digits = "header", digest.removeprefix(HEADER)
     return f"{what} {_clean(digits.rpartition(':')[2][:SHORT])}" if digits else ""
 
 
@@ -182,11 +182,11 @@ def _technique_title(spec: Mapping[str, Any]) -> str:
 
 
 def _is_header(model: Mapping[str, Any]) -> bool:
-    return _text(model, "digest").startswith(_HEADER)
+    return _text(model, "digest").startswith(HEADER)
 
 
 def _digest(model: Mapping[str, Any]) -> str:
-    return _text(model, "digest").removeprefix(_HEADER)
+    return _text(model, "digest").removeprefix(HEADER)
 
 
 def _model(about: Mapping[str, Any]) -> str:
@@ -223,7 +223,7 @@ def _settings(spec: Mapping[str, Any], read: bool) -> list[tuple[str, str]]:
         if name in ("kind", "version") or role == "seed" or (read and role in _PROMPTS):
             continue
         if item is None or item.default is MISSING or _json(value) != _json(item.default):
-            told.append((_clean(str(name)), _plain(value)))
+            told.append((_clean(str(name)), _plain(value) or "empty"))
     return told
 
 

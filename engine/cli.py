@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.arguments import EXPORTS, WrongArguments, parser
+from engine.arguments import ARRAYS, EXPORTS, WrongArguments, parser
 from engine.errors import FileError, RunError, SpecError
 
 _WIDEST = 40  # characters; a longer title moves its own row only
@@ -184,7 +184,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.out and not arguments.session:
         raise WrongArguments("say where the result goes: --out FILE.npz, --session FILE.mscope")
     out = _writable(arguments.out) if arguments.out else None
+    if out is not None and out.suffix.lower().removeprefix(".") not in ARRAYS:
+        raise WrongArguments(f"--out {out}: let it end in .npz, or in .csv for a table")
     session = Path(arguments.session) if arguments.session else None
+    if out is not None and session is not None and out.resolve() == session.resolve():
+        raise WrongArguments("--out and --session name the same file: give each its own")
     if spec.needs and not arguments.model:
         raise WrongArguments(f"{arguments.kind} reads a model: add --model FOLDER")
     if arguments.model and not spec.needs:
@@ -200,11 +204,12 @@ def _run(arguments: argparse.Namespace) -> int:
         spec, arguments.model, out, sys.stderr,
         changes=changes, interventions=interventions, session=session,
     )  # fmt: skip
-    places = " and ".join(str(place) for place in (out, session) if place is not None)
+    kept_as = None if session is None else f"{session} as run {run.id}"
+    places = " and ".join(str(place) for place in (out, kept_as) if place is not None)
     if run.status == "finished":
         print(f"{places}: {run.seconds:.1f} s", file=sys.stderr)
         return 0
-    kept = "" if session is None else f"; the run, without a result, is in {session}"
+    kept = "" if kept_as is None else f"; the run, without a result, is in {kept_as}"
     if run.result is not None:
         kept = f"; what was computed until then is in {places}"
     if error is None:
@@ -244,7 +249,7 @@ def _session(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(runs, indent=2))
         return 0
-    heads = ["id", "kind", "title", "model", "status", "started", "seconds", "MB"]
+    heads = ["id", "kind", "title", "model", "status", "started (UTC)", "seconds", "MB"]
     rows = [heads, *map(_row, runs)]
     cells = [[_shown(cell) for cell in row] for row in rows]
     widths = [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]

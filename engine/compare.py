@@ -6,7 +6,7 @@ nothing of drawing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -16,7 +16,10 @@ import numpy.typing as npt
 
 from engine.caption import changes_in_words, interventions_in_words, token_text
 from engine.errors import RunError
+from engine.model.opening import HEADER
+from engine.refs import Ref, placed, refs_in
 from engine.session import Run
+from engine.session.run import IDS
 from engine.technique import result_fields
 
 Array = npt.NDArray[Any]
@@ -24,7 +27,6 @@ Array = npt.NDArray[Any]
 ABSENT = "—"
 _SLAB = 1 << 18  # cells looked at together, so that a large result is compared in little memory
 _AS_IDS = ", ids"
-_IDS = ("tokens", "ids", "_id")  # how names of fields end that hold token ids
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,10 @@ class Comparison:
 
 
 def compare(a: Run, b: Run) -> Comparison:
-    """Both runs against each other; RunError if they are of different kinds."""
+    """Both runs against each other; RunError if they are of different kinds.
+
+    Where the weights of one were never read, nothing tells whether the other read the same ones.
+    """
     if a.kind != b.kind:
         raise RunError(f"{a.kind} and {b.kind} have no result in common: choose runs of one kind")
     told, others = _settings(a), _settings(b)
@@ -95,17 +100,18 @@ def _settings(run: Run) -> dict[str, str]:
     told: dict[str, str] = {}
     if run.model is not None:
         told["model"] = run.model.name
-        told["model digest"] = run.model.digest or "unknown"
+        told["model digest"] = _digest(run.model.digest)
     for item in fields(run.spec):
         told[item.name] = _words(getattr(run.spec, item.name))
-    for name, ids in _tokens(run).items():
+    for name, ids in run.tokens.items():
         texts = (
             token_text(run.words[token]) if run.words.get(token) else str(token) for token in ids
         )
         told[name.replace("_", " ")] = f"{' '.join(texts)} ({len(ids)})"
         told[name.replace("_", " ") + _AS_IDS] = ", ".join(map(str, ids))
     for role, ref in run.inputs.items():
-        told[f"input, {role}"] = f"{ref.kind} {ref.digest}"
+        if role not in told:  # a field of the spec is told already
+            told[f"input, {role}"] = f"{ref.kind} {ref.digest}"
     told["interventions"] = "; ".join(interventions_in_words(run.interventions)) or ABSENT
     told["live changes"] = "; ".join(changes_in_words(run.changes)) or ABSENT
     told["status"] = run.status
@@ -114,23 +120,19 @@ def _settings(run: Run) -> dict[str, str]:
     return told
 
 
+def _digest(digest: str) -> str:
+    if digest.startswith(HEADER):
+        return f"{digest.removeprefix(HEADER)} (of the header; the weights were not read)"
+    return digest or "unknown"
+
+
 def _words(value: Any) -> str:
     if isinstance(value, str):
         return value
+    value = placed(value, {ref.digest: "" for ref in refs_in(value)})  # elsewhere, but the same
+    if isinstance(value, Ref):
+        return f"{value.kind} {value.digest}"
     return "none" if value is None else msgspec.json.encode(value).decode()
-
-
-def _tokens(run: Run) -> Mapping[str, Sequence[int]]:
-    """The exact ids that were read, by result field."""
-    if run.tokens or run.result is None:
-        return run.tokens
-    found = ((item.name, getattr(run.result, item.name)) for item in fields(run.result))
-    return {
-        name: value.tolist()
-        for name, value in found
-        if name.endswith("tokens") and isinstance(value, np.ndarray)
-        and value.ndim == 1 and value.dtype.kind in "iu"
-    }  # fmt: skip
 
 
 # --- arrays ------------------------------------------------------------------------------------
@@ -192,7 +194,7 @@ def _no_amounts(name: str, x: Array, y: Array) -> str:
     kinds = {x.dtype.kind, y.dtype.kind}
     if not kinds <= set("biuf"):
         return "texts" if kinds & set("US") else "no real numbers"
-    if kinds <= set("iu") and name.endswith(_IDS):
+    if kinds <= set("iu") and name.endswith(IDS):
         return "token ids are names, not amounts"
     return ""
 

@@ -7,6 +7,7 @@ then.
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -19,6 +20,7 @@ import numpy as np
 from engine.errors import FileError, RunError, SpecError
 from engine.export import (
     check_writable,
+    to_command,
     to_notebook,
     to_script,
     write_arrays,
@@ -26,15 +28,15 @@ from engine.export import (
     write_npz,
     write_text,
 )
-from engine.model import Intervention, open_model, peek, self_check
+from engine.model import Intervention, open_model, peek, self_check, weights_digest
 from engine.model.hooks import optional_axes
 from engine.model.taps import chooser
 from engine.session import Run, RunRow, Session, pack
-from engine.session.run import digest
+from engine.session.json_text import strict_json
+from engine.session.run import IDS, digest
 from engine.technique import Technique
 from engine.worker import DONE, Tick, Worker
 
-_IDS = ("tokens", "ids", "_id")  # how names of fields end that hold token ids
 _WORDS = 20_000  # tokens whose texts are kept with a run
 _BAR = 24  # characters
 _LINE = 110  # characters
@@ -54,8 +56,9 @@ def run_to_file(
 ) -> tuple[Run, BaseException | None]:
     """Run a technique and write its result; what a stopped or failed run has is written too.
 
-    changes are made at their steps. session: a file, new or old, that the run is added to.
-    The first KeyboardInterrupt stops the run, a second one is passed on.
+    changes are made at their steps. out: .npz, or .csv for a table. session: a file, new or old,
+    that the run is added to, whatever its size. The run has its number there, and the digest of
+    the model's weights. The first KeyboardInterrupt stops the run, a second one is passed on.
     """
     model = open_model(folder) if folder is not None else None
     if model is not None:
@@ -64,6 +67,9 @@ def run_to_file(
                 entry.check(model.hooks(), model.config)
             except RunError as error:
                 raise SpecError("--intervene", str(error)) from None
+        # A second per GB, and the run then finds the weights in the system's memory: the header
+        # alone does not tell a fine-tuned model from its original.
+        model.digest = weights_digest(model)
     worker = Worker(spec, model, interventions=tuple(interventions), replay=tuple(changes))
     progress = Progress(stream)
     result, metrics, stopping = None, {}, False
@@ -90,12 +96,22 @@ def run_to_file(
         run = replace(run, digest=digest(*pack(result)))
     try:
         if result is not None and out is not None:
-            write_npz(out, result, spec, run.provenance())
+            EXPORTS[out.suffix.lower().removeprefix(".")](run, out)
     finally:  # one of the two may be on a full disk
         if session is not None:
-            with _session_for(session) as file:
-                file.add(run, keep_large=out is None)
+            run = replace(run, id=_keep(run, session))
     return run, poll.error
+
+
+def _keep(run: Run, path: Path) -> int:
+    """Add a run to a session; where that fails, FileError says in which other one it is."""
+    try:
+        with Session.open_or_create(path) as file:
+            return file.add(run, keep_large=True)
+    except FileError as error:
+        with Session.untitled(tempfile.gettempdir()) as spare:
+            spare.add(run, keep_large=True)
+        raise FileError(path, f"{error.why}; the run is in {spare.path} instead") from error
 
 
 def _words(model: Any, result: Any) -> dict[int, str]:
@@ -105,7 +121,7 @@ def _words(model: Any, result: Any) -> dict[int, str]:
     found: set[int] = set()
     for item in fields(result):
         value = np.asarray(getattr(result, item.name))
-        if item.name.endswith(_IDS) and value.dtype.kind in "iu":
+        if item.name.endswith(IDS) and value.dtype.kind in "iu":
             found.update(np.unique(value[value >= 0]).tolist())
     ids = sorted(found)[:_WORDS]
     return dict(zip(ids, model.pieces(ids), strict=True))
@@ -124,10 +140,6 @@ def check_session(path: Path) -> None:
             raise FileError(path, "it is read-only: name another file")
 
 
-def _session_for(path: Path) -> Session:
-    return Session.open(path) if path.exists() else Session.create(path)
-
-
 def about_session(path: Path) -> list[dict[str, Any]]:
     """A session's runs as JSON values, oldest first; `unreadable` says why one is not."""
     with Session.open(path, read_only=True) as file:
@@ -143,7 +155,9 @@ def _about_row(row: RunRow) -> dict[str, Any]:
         **about,
         "title": run.title or run.spec.title or run.kind,
         "model": "" if run.model is None else run.model.name,
+        "model_digest": "" if run.model is None else run.model.digest,
         "status": run.status,
+        "error": run.error,
         "started": run.started,
         "seconds": run.seconds,
         "note": run.note,
@@ -165,14 +179,10 @@ EXPORTS: Mapping[str, Callable[[Run, Path], None]] = {
     "csv": lambda run, out: write_csv(out, run.result, run.spec, run.provenance()),
     "py": lambda run, out: write_text(out, to_script(run)),
     "ipynb": lambda run, out: write_text(out, to_notebook(run)),
-    "json": lambda run, out: write_text(out, _json(run.provenance()) + "\n"),
+    "sh": lambda run, out: write_text(out, to_command(run) + "\n"),
+    "json": lambda run, out: write_text(out, strict_json(run.provenance(), indent=2) + "\n"),
 }
 """How a run leaves a session, by the ending of the file."""
-
-
-def _json(value: Any) -> str:
-    """JSON that every reader takes: a number that is not finite becomes null."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 # --- models ------------------------------------------------------------------------------------

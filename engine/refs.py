@@ -63,7 +63,8 @@ def of_bytes(kind: str, content: bytes, where: str = "") -> Ref:
 def of_file(kind: str, path: Path | str, watch: Watch = None, report: Report = None) -> Ref:
     """The reference to a file or a folder; FileError where it cannot be read, Cancelled by `watch`.
 
-    report(done, total) in bytes, after every slab. A link in a folder must stay inside it.
+    report(done, total) in bytes, after every slab. A link counts as the ordinary file it names: the
+    Hugging Face cache consists of such.
     """
     path = Path(os.path.abspath(path))
     try:
@@ -77,7 +78,7 @@ def locate(ref: Ref, watch: Watch = None, field: str = "") -> Path:
 
     field: the technique's field that holds it, for the form to point at.
     """
-    way_out = "press Locate and choose it"
+    way_out = "say where it is now"
     if not ref.where:
         raise MissingInput(ref, f"is in no file: {way_out}", field=field)
     path = Path(ref.where)
@@ -92,7 +93,7 @@ def locate(ref: Ref, watch: Watch = None, field: str = "") -> Path:
     if found.digest != ref.digest:
         why = (
             f"at {path} has changed since this run: its digest is now {found.short}…; "
-            "press Locate and choose the file as it was, or run again with the new one"
+            "say where it is as it was, or run again with the new one"
         )
         raise MissingInput(ref, why, changed=True, field=field)
     return path
@@ -141,8 +142,6 @@ def _digest(path: Path, watch: Watch, report: Report) -> str:
         meter.read(path, seal)
         return seal.hexdigest()
     files = _files(path)
-    if not files:
-        raise FileError(path, "the folder holds no file")
     meter = _Meter(sum(size for _, _, size in files), watch, report)
     seal.update(b"folder\0")  # so that no file has the digest of a folder
     for name, file, size in files:
@@ -177,31 +176,34 @@ def _files(folder: Path) -> list[tuple[str, Path, int]]:
         raise error
 
     for here, folders, names in os.walk(root, onerror=stop):
-        for name in (*folders, *names):
-            file = Path(here, name)
-            if file.is_symlink():
-                _stay(file, root)
+        for name in folders:  # through a link the walk might go round in a ring
+            if (link := Path(here, name)).is_symlink():
+                raise FileError(link, "a link to a folder; copy the folder itself to its place")
         for name in names:
             file = Path(here, name)
             if name not in SYSTEM_FILES:
                 shown = unicodedata.normalize("NFC", file.relative_to(root).as_posix())
                 found.append((shown, file, _size(file)))
+    if not found:
+        raise FileError(folder, "the folder holds no file")
     return sorted(found)
 
 
-def _stay(link: Path, root: Path) -> None:
-    """FileError for a link out of the folder, to nothing, or to a folder (perhaps a ring)."""
-    target = link.resolve()
-    if not target.is_relative_to(root):
-        raise FileError(link, "a link that leaves the folder; copy the file itself into the folder")
-    if not target.exists():
-        raise FileError(link, "a link to nothing")
-    if target.is_dir():
-        raise FileError(link, "a link to a folder; copy the folder itself to its place")
+def nbytes(path: Path) -> int:
+    """How many bytes the digest of a file or a folder covers; FileError where it has none."""
+    try:
+        return sum(size for *_, size in _files(path)) if path.is_dir() else _size(path)
+    except OSError as error:
+        raise FileError(error.filename or path, _reason(error)) from None
 
 
 def _size(path: Path) -> int:
-    about = path.stat()
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise FileError(path, "a link to nothing") from None
+        raise
     if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for without end
         raise FileError(path, "not an ordinary file")
     return about.st_size

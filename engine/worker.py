@@ -183,8 +183,7 @@ class Worker:
             if self.work is None:
                 raise TypeError("a worker needs a spec or a work")
             return self.work(self.watch, self._report)
-        self.blas_threads = blas.threads(self.spec.blas)
-        with blas.limit(self.spec.blas):
+        with blas.limit(self.spec.blas) as self.blas_threads:
             return self._steps(self.spec)
 
     def _steps(self, spec: Technique) -> Any:

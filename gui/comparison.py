@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MODES = {"a": "A", "b": "B", "side": "Both", "difference": "Difference"}
 ROOMY, THREE = 840, 1060  # px: room for two pictures, and for the difference beside them
+LOW = 260  # px: lower, the pictures need the room of their sentences
 COLUMN = 520  # px: narrower, pictures stand one under the other
 AT_ONCE = 16 << 20  # bytes that are compared while a person waits
 FOCUS = {"layer": "layer", "head": "head", "query": "query", "key": "key", "pos": "position"}
@@ -45,10 +46,15 @@ FOCUS = {"layer": "layer", "head": "head", "query": "query", "key": "key", "pos"
 
 def refusal(panel: Panel, run: Any) -> str:
     """Why the panel's picture cannot be compared with a run; "" if it can."""
-    if panel.result is None or panel.run_shown is None:
+    shown = panel.run_shown
+    if panel.result is None and shown is not None and shown.error:
+        return f"This run failed, so it has nothing to compare: {shown.error}."
+    if panel.result is None or shown is None:
         return "A run is compared once it has ended; press Run, or choose one from the runs."
     if run.kind != panel.kind:
         return f"That run is of another kind; only runs of {panel.title} are compared here."
+    if run.result is None and run.error:
+        return f"That run failed, so it has nothing to compare: {run.error}."
     if run.result is None:
         return "The numbers of that run were not kept; run it again to compare it."
     return ""
@@ -92,6 +98,7 @@ class Comparison(QWidget):
         super().__init__(panel)
         self.panel, self.run = panel, run
         self.found: comparing.Comparison | None = None
+        self.failure = ""  # why nothing could be found
         self.mode = ""
         self._runs = (panel.run_shown, run)
         self._index: dict[int, int] = {}
@@ -209,7 +216,8 @@ class Comparison(QWidget):
     def _failed(self, error: BaseException) -> None:
         if not isinstance(error, RunError | MemoryError):
             raise error
-        self.difference.say(sentence(str(error)) or "Not enough memory to subtract these runs.")
+        self.failure = sentence(str(error)) or "Not enough memory to subtract these runs."
+        self.difference.say(self.failure)
 
     def end(self) -> None:
         """Gone, with both twins; nothing of it hears the desk any more."""
@@ -228,6 +236,8 @@ class Comparison(QWidget):
         floats = [i for i, pair in enumerate(found.arrays) if pair.difference is not None]
         maps = [i for i in floats if np.ndim(found.arrays[i].a) >= 2]
         self.array.setCurrentIndex((maps or floats or [0])[0])
+        if not floats and self.mode == "difference":
+            self.show_mode("side")  # nothing can be subtracted: prompts of other lengths, say
         self._choose_array()
 
     @property
@@ -357,6 +367,8 @@ class Comparison(QWidget):
     def _arrange(self) -> None:
         for what, pane in zip(("a", "b", "difference"), self._panes, strict=True):
             pane.setVisible(self._seen(what))
+        for twin in self.twins:  # what is seen, before what is said of it
+            twin.line.setVisible(bool(twin.line.text()) and self.figure.height() >= LOW)
         seen = self._seen("difference")
         self.array.setVisible(seen)
         for slot, combo in enumerate(self.indices):

@@ -161,7 +161,7 @@ def in_words(pair: ArrayPair) -> str:
         a, b = (figure(float(value), 4) for value in (pair.a, pair.b))
         unit = f" {unit_of(pair)}" if unit_of(pair) else ""
         change = figure(pair.largest, 4, sign=True) if pair.at is not None else "not computed"
-        return f"{pair.help}\n\nA: {a}{unit}\nB: {b}{unit}\nB − A: {change}{unit}"
+        return f"A: {a}{unit}\nB: {b}{unit}\nB − A: {change}{unit}"
     if isinstance(pair.a, str) and isinstance(pair.b, str):
         return f"A: {pair.a}\nB: {pair.b}"
     if np.shape(pair.a) != np.shape(pair.b):
@@ -182,9 +182,9 @@ def largest_in_words(pair: ArrayPair, axis_of: Callable[[ArrayPair, int], Axis])
         return f"{name}: nothing that both have computed."
     unit = f" {unit_of(pair)}" if unit_of(pair) else ""
     places = 3 if abs(pair.largest) >= 0.0005 else 6
-    said = f"{name}: largest difference {_amount(pair.largest, places, True)}{unit}"
     if not pair.at:
-        return f"{said}."
+        return f"{name}: difference {_amount(pair.largest, places, True)}{unit}."
+    said = f"{name}: largest difference {_amount(pair.largest, places, True)}{unit}"
     axes = [axis_of(pair, i) for i in range(len(pair.at))]
     where = ", ".join(axis.words[at] for axis, at in zip(axes, pair.at, strict=True))
     a, b = (float(np.asarray(side)[pair.at]) for side in (pair.a, pair.b))

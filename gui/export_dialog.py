@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QEvent, Qt, QTimer
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SETTLED = 60  # ms without a change before the preview is made anew
 SIDE = 264  # px of the right column
+NO_WIDTH = f" No width up to {exporting.MOST_MM:.0f} mm has room for all of it."
 MOST_TEXT = 20_000  # characters of a script that the preview shows
 
 
@@ -84,6 +85,7 @@ class ExportDialog(QDialog):
         self.preview.resized.connect(self._soon.start)
         panel.shown.connect(self._panel_drew)
         panel.ended.connect(self._panel_drew)
+        panel.desk.focus_changed.connect(self._panel_drew)
         self.resize(900, 600)
         self.options.format.setFocus()
         self._soon.start()
@@ -116,6 +118,12 @@ class ExportDialog(QDialog):
         if not self.panel.running:  # a run draws thirty times a second
             self._soon.start()
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Whoever comes back may have turned to something else in the panel meanwhile."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow():
+            self._panel_drew()
+
     # the preview
 
     def refresh(self) -> None:
@@ -124,23 +132,27 @@ class ExportDialog(QDialog):
         self.facts.setText("")
         self.warning.setText("")
         picture = suffix in exporting.PICTURES
+        why = "" if suffix in exporting.CODE else exporting.refusal(self.panel)
+        self.export.setEnabled(not why)
         self.left.setCurrentWidget(self.preview if picture else self.text)
-        self.copy.setEnabled(suffix not in exporting.NUMBERS)
+        self.copy.setEnabled(not why and suffix not in exporting.NUMBERS)
         try:
-            if picture:
+            if why:
+                self.preview.show_page(None)
+                self.text.clear()
+                self._warn(why)
+                if why == exporting.COMPARING:
+                    self._soon.start()
+            elif picture:
                 self._refresh_picture()
             elif suffix in exporting.CODE:
                 self.text.setPlainText(exporting.code(self.panel, suffix)[:MOST_TEXT])
             else:
-                self.text.setPlainText(_arrays(self.panel.result))
+                self.text.setPlainText(_arrays(self.panel))
         except (SpecError, FileError, OSError, MemoryError) as error:
             self._warn(str(error) or "There is not enough memory for this size.")
 
     def _refresh_picture(self) -> None:
-        if self.panel.result is None:
-            self.preview.show_page(None)
-            self._warn(exporting.NOTHING)
-            return
         layout = self.options.layout_
         with figure_of(self.panel, layout) as figure:
             width, height = figure.size_mm
@@ -153,7 +165,7 @@ class ExportDialog(QDialog):
         self.facts.setText(facts)
         if cramped:
             enough = width_enough(self.panel, layout)
-            way_out = f" All of it fits in {enough:.0f} mm." if enough else ""
+            way_out = f" All of it fits in {enough:.0f} mm." if enough else NO_WIDTH
             self._warn(f"At this size {cramped}.{way_out}")
 
     def _warn(self, text: str) -> None:
@@ -191,12 +203,20 @@ class ExportDialog(QDialog):
         exporting.remember(replace(layout, height_mm=None), self.options.dpi)
 
 
-def _arrays(result: object) -> str:
-    """The arrays of a result, one to a line: name, axes, numbers."""
+def _arrays(panel: Panel) -> str:
+    """The arrays that are written, one to a line: name, axes, numbers."""
+    shown, result = panel.comparison, panel.result
+    if shown is not None and shown.found is not None:
+        from engine.export import compared_arrays  # with the session
+
+        parts = [
+            (name, " ".join(axes), cells) for name, axes, cells in compared_arrays(shown.found)
+        ]
+    else:
+        parts = [(item.name, item.metadata.get("axes", ""), np.asarray(getattr(result, item.name)))
+                 for item in (fields(result) if is_dataclass(result) else ())]  # fmt: skip
     lines = []
-    for item in fields(result) if is_dataclass(result) else ():
-        value = np.asarray(getattr(result, item.name))
-        axes = item.metadata.get("axes", "")
-        shape = " x ".join(map(str, value.shape)) or "one value"
-        lines.append(f"{item.name:20} {axes:22} {shape:16} {value.dtype}")
+    for name, axes, cells in parts:
+        shape = " x ".join(map(str, cells.shape)) or "one value"
+        lines.append(f"{name:28} {axes:22} {shape:16} {cells.dtype}")
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 
 from gui import exporting
 from gui.buttons import label
-from gui.figures import DOUBLE, MIDDLE, SINGLE, Layout
+from gui.figures import DOUBLE, LEAST_PT, MIDDLE, SINGLE, Layout
 
 NAMES = {
     "png": "Picture (PNG)",
@@ -54,7 +54,7 @@ class Options(QWidget):
         self.height_mm = _millimetres("Height of the figure")
         self.height_mm.setMinimum(0.0)
         self.height_mm.setSpecialValueText("as the content wants")
-        self.pt = QDoubleSpinBox(minimum=5.0, maximum=14.0, singleStep=0.5, decimals=1)
+        self.pt = QDoubleSpinBox(minimum=LEAST_PT, maximum=14.0, singleStep=0.5, decimals=1)
         self.pt.setSuffix(" pt")
         self.pt.setToolTip("Size of the labels in print; journals ask for 6 to 8 points.")
         self.dots = QSpinBox(minimum=exporting.DPI[0], maximum=exporting.DPI[2], singleStep=50)

@@ -16,7 +16,7 @@ from PySide6.QtGui import QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QMenu
 
 from engine.errors import FileError, SpecError
-from gui import figures, settings, showing
+from gui import figure_caption, figures, settings, showing
 from gui.dialogs import choose_target
 from gui.figures import Layout, figure_of
 from gui.plots.export import write_whole
@@ -37,6 +37,7 @@ PICTURES, NUMBERS, CODE = ("png", "svg", "pdf"), ("csv", "npz"), ("py", "ipynb")
 DPI = (72, 300, 1200)  # lowest, usual, highest
 LEAST_MM, MOST_MM = 20.0, 400.0
 NOTHING = "There is nothing to export yet; press Run."
+COMPARING = "The two runs are still being compared; wait until their difference is there."
 
 
 def fill(menu: QMenu, panel: Panel) -> None:
@@ -72,14 +73,33 @@ def at_once(panel: Panel, suffix: str) -> None:
     """Ask for a file name only; a picture is laid out as it was the last time."""
     if suffix in CODE or has_result(panel):
         title = f"Export {panel.title.lower()}"
+        if suffix in PICTURES and (lacks := cramped(panel)):
+            title += f": at this size {lacks}"
         choose_target(panel, title, file_name(panel), suffix, lambda path: write(panel, path))
 
 
 def has_result(panel: Panel) -> bool:
     """Whether there is something to export; said in the panel where there is not."""
+    if why := refusal(panel):
+        panel.say(why, "info")
+    return not why
+
+
+def refusal(panel: Panel) -> str:
+    """Why what the panel shows cannot be exported now; "" where it can."""
     if panel.result is None:
-        panel.say(NOTHING, "info")
-    return panel.result is not None
+        return NOTHING
+    shown = panel.comparison
+    return "" if shown is None or shown.found is not None else shown.failure or COMPARING
+
+
+def cramped(panel: Panel) -> str:
+    """What a picture leaves out, laid out as the last time."""
+    try:
+        with figure_of(panel, remembered()[0]) as figure:
+            return figure.cramped
+    except (OSError, MemoryError):
+        return ""  # it is said when it is written
 
 
 def file_name(panel: Panel) -> str:
@@ -100,7 +120,7 @@ def remembered() -> tuple[Layout, int]:
         height_mm=None
         if kept.get("height_mm") is None
         else _within(kept["height_mm"], LEAST_MM, MOST_MM, LEAST_MM),
-        pt=_within(kept.get("pt"), 5.0, 14.0, usual["pt"]),
+        pt=_within(kept.get("pt"), figures.LEAST_PT, 14.0, usual["pt"]),
         caption=kept.get("caption") is True,
         marks=kept.get("marks") is True,
     ), int(_within(settings.read("export/dpi", DPI[1]), DPI[0], DPI[2], DPI[1]))
@@ -149,6 +169,8 @@ def save(
     """
     path = Path(path)
     suffix = path.suffix.lower().removeprefix(".")
+    if suffix in PICTURES + NUMBERS and (why := refusal(panel)):
+        raise FileError(path, why[:1].lower() + why[1:].rstrip("."))
     if suffix in PICTURES:
         usual, usual_dpi = remembered()
         with figure_of(panel, layout or usual) as figure:
@@ -165,14 +187,22 @@ def save(
 
 
 def write_arrays(panel: Panel, path: Path | str) -> None:
-    """The result as NPZ or CSV by field name, with the spec and what made it."""
-    from engine.export import write_csv, write_npz  # with the session
+    """The result as NPZ or CSV by field name, with the spec and what made it; of two, both."""
+    from engine.export import (  # with the session
+        shared_spec,
+        write_comparison,
+        write_csv,
+        write_npz,
+    )
 
-    spec = panel.drawn[0]
+    spec, shown = panel.drawn[0], panel.comparison
     if panel.result is None or spec is None:
         raise FileError(Path(path), "there is no result yet")
+    if shown is not None and shown.found is not None:
+        write_comparison(path, shown.found, *figure_caption.both(panel))
+        return
     way = write_csv if Path(path).suffix.lower() == ".csv" else write_npz
-    way(path, panel.result, spec, panel.provenance())
+    way(path, panel.result, shared_spec(spec), figure_caption.origin(panel))
 
 
 def code(panel: Panel, suffix: str) -> str:
@@ -233,5 +263,5 @@ def _copy_code(panel: Panel, suffix: str, done: str) -> None:
 
 def copy_caption(panel: Panel) -> None:
     if has_result(panel):
-        put(figures.caption_of(panel))
+        put(figure_caption.caption_of(panel))
         panel.say("The caption is on the clipboard.", "good")

@@ -62,6 +62,10 @@ class Header(QFrame):
             row.addWidget(widget)
         self.form_button.setVisible(has_form)  # only now: without a parent it would be a window
         self.run_button.setVisible(runs)
+        for later in (self.dot, self.about_button) if runs else ():
+            keeps = later.sizePolicy()  # or the first result would need more room than there is
+            keeps.setRetainSizeWhenHidden(True)
+            later.setSizePolicy(keeps)
 
     def sizeHint(self) -> QSize:
         return QSize(super().sizeHint().width(), HEIGHT)  # what a dock asks its title bar

@@ -41,8 +41,7 @@ class Looks(QMainWindow):
         if isinstance(app, QApplication):
             theme.apply(app, theme.current(), 1.3 if self.presenting else 1.0)
         for panel in self.panels:
-            if panel.form is not None:
-                panel.header.form_button.setChecked(panel.form_open and not self.presenting)
+            panel.present(self.presenting)
         self.top.fit()
         if self.presenting:
             self._arranged = self.host.save()

@@ -55,9 +55,9 @@ def move(
     data: (kind, content, origin) that is not in `source`. FileError leaves `target` as it was.
     Every result was read again from the copy, so that what it was copied from may go.
     """
-    log = target.with_name(target.name + "-wal")
-    if log.exists() and log.stat().st_size:
-        raise FileError(target, "it is open in another window: choose another name")
+    with suppress(OSError):
+        if os.stat(f"{target}-wal").st_size:
+            raise FileError(target, "it is open in another window: choose another name")
     fresh = target.with_name(target.name + ".new")
     try:
         with suppress(OSError):

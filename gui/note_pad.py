@@ -6,10 +6,10 @@ from typing import Any
 
 from PySide6.QtCore import QEvent, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from gui import theme
-from gui.buttons import Button, label
+from gui.buttons import Button, Elided, label
 
 
 class NotePad(QFrame):
@@ -28,13 +28,17 @@ class NotePad(QFrame):
         self.text.setPlaceholderText("What this run shows, or what to try next")
         self.text.setTabChangesFocus(True)
         self.text.installEventFilter(self)
+        heading = Elided(
+            f"Note on {title}", "panel"
+        )  # or a long title would push it off the window
+        heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         row = QHBoxLayout()
         row.addWidget(label("Ctrl+Enter saves, Esc leaves it as it was", "small"), 1)
         row.addWidget(Button("Save", action=self.close, primary=True))
         box = QVBoxLayout(self)
         box.setContentsMargins(12, 12, 12, 12)
         box.setSpacing(8)
-        box.addWidget(label(f"Note on {title}", "panel"))
+        box.addWidget(heading)
         box.addWidget(self.text, 1)
         box.addLayout(row)
         zoom = theme.zoom()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class Opener(QObject):
 
     opened = Signal(object)  # Opened, with its weights
     refused = Signal(object)  # FileError
-    digested = Signal(str, str)  # the header's digest, the weights' own
+    digested = Signal(str, str, str)  # the header's digest, the weights' own, when they were opened
 
     def __init__(self, desk: Desk, jobs: Jobs, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -70,6 +71,7 @@ class Opener(QObject):
         job.cancelled.connect(lambda _: self.desk.drop_model(opened.folder))
 
     def _loaded(self, opened: Opened) -> None:
+        since = datetime.now(UTC).isoformat(timespec="milliseconds")
         remember("recent/models", str(opened.folder))
         self.desk.put_model(opened)
         self.opened.emit(opened)
@@ -86,16 +88,16 @@ class Opener(QObject):
             return self_check(model, watch=watch)
 
         job = self.jobs.do(digest, f"Digest of {opened.name}", background=True)
-        job.finished.connect(lambda found: self._digested(model, found))
+        job.finished.connect(lambda found: self._digested(model, found, since))
         job = self.jobs.do(check, f"Self-check of {opened.name}", heavy=True, background=True)
         job.finished.connect(lambda found: self._checked(opened.folder, check=found))
         job.failed.connect(lambda error, _: self._checked(opened.folder, problem=str(error)))
 
-    def _digested(self, model: Any, digest: str) -> None:
+    def _digested(self, model: Any, digest: str, since: str) -> None:
         """Runs are kept under the weights' own digest from now on, and earlier ones too."""
         header, model.digest = model.digest, digest
         if header != digest:
-            self.digested.emit(header, digest)
+            self.digested.emit(header, digest, since)
 
     def _checked(self, folder: Path, **found: Any) -> None:
         for entry in self.desk.models:

@@ -48,6 +48,8 @@ class Panel(QWidget):
     """The tile on the welcome page: a question and a line under it; "" = the technique's title."""
     empty: ClassVar[str] = ""
     """What will be seen here, while nothing has run."""
+    opens: ClassVar[tuple[str, ...]] = ()
+    """How names of files end that `open_file` reads, wherever in the window they are dropped."""
 
     shown = Signal(object)  # a result was drawn
     ended = Signal(object, object, object)  # this panel, result or None, error: for the session
@@ -134,6 +136,9 @@ class Panel(QWidget):
         action: a word on a button and what it does.
         """
         self.message.say(text, tone, action)
+
+    def open_file(self, path: Path) -> None:
+        """Read a file whose name ends as `opens` says."""
 
     # running
 
@@ -249,6 +254,7 @@ class Panel(QWidget):
             self.comparison.end()
             self.comparison = None
             self.line.setVisible(bool(self.line.text()))
+            self.header.form_toggled.emit(self.header.form_button.isChecked())
         if run is None:
             return
         if refusal := comparison.refusal(self, run):
@@ -260,7 +266,13 @@ class Panel(QWidget):
         self._stack.addWidget(self.comparison)
         self._stack.setCurrentWidget(self.comparison)
         self.line.hide()
+        self.header.form_toggled.emit(False)  # the form's settings are of neither run
         self.comparison.begin(like)
+
+    def present(self, on: bool) -> None:
+        """A presentation begins or ends: the form makes room for the picture."""
+        if self.form is not None:
+            self.header.form_button.setChecked(self.form_open and not on)
 
     def show_provenance(self) -> None:
         """Where the picture comes from, on a card over the window; again takes it away."""
@@ -271,16 +283,6 @@ class Panel(QWidget):
     def figure_widget(self) -> QWidget:
         """What is to be seen: the picture, or the comparison in its place."""
         return self.canvas if self.comparison is None else self.comparison.figure
-
-    def export_png(self, path: Path | str) -> None:
-        exporting.save(self, path)
-
-    def export_svg(self, path: Path | str) -> None:
-        exporting.save(self, path)
-
-    def export_npz(self, path: Path | str) -> None:
-        """The result's arrays by field name, with the spec and what made them."""
-        exporting.write_arrays(self, path)
 
     def script(self) -> str:
         """The run in the picture, or the one that the form describes, as a Python script."""
@@ -367,7 +369,8 @@ class Panel(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """The same whatever is drawn, so that a result never pushes the neighbours aside."""
-        return self.header.minimumSizeHint().expandedTo(LEAST)
+        least = QSize(LEAST.width(), round(LEAST.height() * theme.zoom()))
+        return self.header.minimumSizeHint().expandedTo(least)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         self.stop()

@@ -11,19 +11,19 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QColor, QGuiApplication, QKeyEvent, QTextOption
+from PySide6.QtGui import QColor, QFocusEvent, QGuiApplication, QKeyEvent, QTextOption
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
     QGraphicsDropShadowEffect,
     QHBoxLayout,
-    QLineEdit,
     QTextBrowser,
     QVBoxLayout,
 )
 
 from gui import theme
 from gui.buttons import Button, IconButton, label
+from gui.editor import Editor
 
 if TYPE_CHECKING:
     from gui.panel import Panel
@@ -50,6 +50,15 @@ def card_of(panel: Panel) -> Card | None:
     return next((card for card in cards if card.panel is panel and not card.ended), None)
 
 
+class NoteField(Editor):
+    """As high as its note. What is written is `entered` when the keyboard goes elsewhere, too."""
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        if event.reason() != Qt.FocusReason.PopupFocusReason:  # its own menu
+            self.entered.emit()
+
+
 class Card(QFrame):
     """Name and value of everything that made the picture."""
 
@@ -61,12 +70,14 @@ class Card(QFrame):
         self.setProperty("card", True)
         self.setAccessibleName("Where this comes from")
         self.heading = label("Where this comes from", "panel")
-        self.note = QLineEdit()
+        self.note = NoteField("Note")
         self.note.setPlaceholderText("Add a note to this run")
-        self.note.setAccessibleName("Note")
-        self.note.editingFinished.connect(self._noted)
+        self.note.setToolTip("Enter or a click elsewhere saves it; Shift+Enter is a new line")
+        self.note.entered.connect(self._noted)
+        self.note.textChanged.connect(self.place)
         self.text = QTextBrowser()
         self.text.setOpenLinks(False)
+        self.text.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.text.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.text.document().setDocumentMargin(0)
         self.text.setAccessibleName("Provenance")
@@ -129,7 +140,7 @@ class Card(QFrame):
             ]
         self.note.setVisible(self.panel.entry() is not None)
         if not self.note.hasFocus():
-            self.note.setText(str(self.about.get("note", "")))
+            self.note.show_text(str(self.about.get("note", "")))
         self._set_rows()
         self.place()
 
@@ -137,6 +148,8 @@ class Card(QFrame):
         now, cells = theme.current(), []
         small = round(11 * theme.zoom())
         for name, value in self.rows:
+            if name == "Note" and not self.note.isHidden():
+                continue  # it stands above, where it can be changed
             mono = "JetBrains Mono" if name.startswith(MONO) else "Inter"
             cells.append(
                 f'<tr><td width="30%" style="padding:2px 8px 4px 0; color:{now.muted}">'
@@ -152,7 +165,7 @@ class Card(QFrame):
             self.fill()
 
     def _noted(self) -> None:
-        entry, text = self.panel.entry(), self.note.text().strip()
+        entry, text = self.panel.entry(), self.note.toPlainText().strip()
         if entry is not None and text != self.about.get("note"):
             self.panel.desk.ask("note", (entry, text))
             self.fill()
@@ -185,6 +198,7 @@ class Card(QFrame):
         top = min(max(corner.y(), room.top()), room.bottom() + 1 - high)
         left = min(max(corner.x() - wide, room.left()), room.right() + 1 - wide)
         self.setGeometry(left, top, wide, high)
+        self.text.document().setTextWidth(self.text.viewport().width())  # it was only measured
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if self.ended:

@@ -6,7 +6,9 @@ survives anything that may happen to the window.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,10 +62,11 @@ class Records(RunLog):
     @property
     def nbytes(self) -> int:
         """Size on disk of the file that is listed."""
-        if self.path is None:
-            return 0
-        log = self.path.with_name(self.path.name + "-wal")
-        return sum(each.stat().st_size for each in (self.path, log) if each.exists())
+        size = 0
+        for end in ("", "-wal") if self.path is not None else ():
+            with suppress(OSError):  # the log goes when the writer closes the file, at any moment
+                size += os.stat(f"{self.path}{end}").st_size
+        return size
 
     # data
 
@@ -71,8 +74,8 @@ class Records(RunLog):
         """The DataRows of the session."""
         return list(self.kept_data.rows)
 
-    def put_data(self, kind: str, content: bytes | Path, origin: str = "") -> Any:
-        """Keep prompt pairs, a table, a corpus with the session; its Ref."""
+    def put_data(self, kind: str, content: bytes, origin: str = "") -> Any:
+        """Keep what was made here, prompt pairs say, with the session; its Ref."""
         return self.kept_data.put(kind, content, origin)
 
     @property

@@ -44,8 +44,7 @@ class RunActions:
         add("Copy as Python", lambda: self.copy(one, "script"), "Ctrl+C", readable)
         add("Copy as command", lambda: self.copy(one, "command"), "", readable)
         add("Save as notebook…", lambda: self.ask_notebook(one), "", readable)
-        whole = readable is not None and (readable.kept or readable.run.result is not None)
-        add("Export arrays…", lambda: self.ask_arrays(one), "", whole)
+        add("Export arrays…", lambda: self.ask_arrays(one), "", one and _has_numbers(one))
         if readable is not None and not readable.kept and readable.run.result is not None:
             add("Keep result", lambda: panel.records.keep_large(one), "", not deleted)
         menu.addSeparator()
@@ -114,11 +113,15 @@ def shown(keys: str) -> str:
 
 
 def pair_of(entries: list[Any]) -> tuple[Any, Any] | None:
-    """Two readable runs of one kind, the older first; None for anything else."""
-    if len(entries) != 2 or any(entry.run is None for entry in entries):
+    """Two runs of one kind with their numbers, the older first; None for anything else."""
+    if len(entries) != 2 or not all(_has_numbers(entry) for entry in entries):
         return None
     first, second = sorted(entries, key=lambda entry: entry.key)
     return (first, second) if first.run.kind == second.run.kind else None
+
+
+def _has_numbers(entry: Any) -> bool:
+    return entry.run is not None and (entry.kept or entry.run.result is not None)
 
 
 def file_name(entry: Any) -> str:

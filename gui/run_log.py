@@ -46,7 +46,9 @@ class RunLog(QObject):
         self._runs = Entries()
         self._sent: list[tuple[Entry, Run]] = []  # what writers were given
         self._undo: list[list[Entry]] = []
-        self._learnt: dict[str, str] = {}  # a header's digest -> the weights' own
+        self._learnt: dict[
+            str, tuple[str, str]
+        ] = {}  # a header's digest -> the weights', since when
         self._views: dict[int, Mapping[str, Any]] = {}
 
     # what there is
@@ -196,8 +198,7 @@ class RunLog(QObject):
         if entry.deleted:
             self._do([entry], lambda session, ids: session.delete(ids), "Deleting")
         if run and run.model and sent.model and run.model.digest != sent.model.digest:
-            old, digest = sent.model.digest, run.model.digest
-            self._do([entry], lambda session, _: session.learn(old, digest), "Learning a digest")
+            self._do([entry], self._learning(sent.model.digest).do, "Learning a digest")
 
     # changing what is listed
 
@@ -298,29 +299,33 @@ class RunLog(QObject):
         if entry.state != "saved":
             return
 
-        run_ = run
-
         def store(session: Session, ids: list[int]) -> int:
-            new = session.add(run_, keep_large=True)
+            new = session.add(run, keep_large=True)
             session.delete(ids)
             return new
 
         def stored(new: int) -> None:
-            if entry in self._runs:
-                run = replace(self.now(entry).run or run_, id=new)
-            self._runs.change(entry, run=run, id=new, note="", state="saved")
+            now = self.now(entry)
+            if now in self._runs and now.run is not None:
+                now = self._runs.change(
+                    now, run=replace(now.run, id=new), id=new, note="", state="saved"
+                )
+                self._catch_up(now, run)
 
         self._runs.change(entry, state="saving")
         self._do([entry], store, "Storing a large result", stored)
         self.changed.emit()
 
-    def learn(self, header: str, digest: str) -> None:
-        """The weights behind a header's digest are known: in every run, here and in the file."""
-        self._learnt[header] = digest
+    def learn(self, header: str, digest: str, since: str) -> None:
+        """The weights behind a header's digest are known, for every run since they were opened.
+
+        Earlier runs may have read other weights under the same header: a checkpoint trained on.
+        """
+        self._learnt[header] = digest, since
         files: set[Path | None] = set()
         for entry in self._runs:
-            if entry.run is not None and entry.run.model and entry.run.model.digest == header:
-                self._runs.change(entry, run=self._known(entry.run))
+            if entry.run is not None and (known := self._known(entry.run)) is not entry.run:
+                self._runs.change(entry, run=known)
                 files.add(entry.path)
         for file in (self.out.of(path) for path in files):
             if file is not None:
@@ -329,14 +334,16 @@ class RunLog(QObject):
             self.changed.emit()
 
     def _learning(self, header: str) -> Asked:
-        digest = self._learnt[header]
-        return Asked(lambda session, _: session.learn(header, digest), "Learning a digest")
+        digest, since = self._learnt[header]
+        return Asked(lambda session, _: session.learn(header, digest, since), "Learning a digest")
 
     def _known(self, run: Run) -> Run:
         """The run under its weights' own digest, where that is known by now."""
-        if run.model is None or run.model.digest not in self._learnt:
+        header = run.model.digest if run.model is not None else ""
+        digest, since = self._learnt.get(header, ("", ""))
+        if run.model is None or not digest or run.started < since:
             return run
-        return replace(run, model=replace(run.model, digest=self._learnt[run.model.digest]))
+        return replace(run, model=replace(run.model, digest=digest))
 
     def _may_change(self, entries: Sequence[Entry]) -> bool:
         """False, with a word, for runs of a file that can only be read."""

@@ -132,8 +132,7 @@ class Runner(QObject):
         if size > LARGE and panel.run_shown is not None:
             run = panel.run_shown
             text = (
-                f"This result has {size >> 20:,} MB. Above {LARGE >> 20} MB a session keeps how it "
-                "was made and its digest, not its numbers."
+                f"{size >> 20:,} MB: above {LARGE >> 20} MB only its settings and digest are kept."
             )
             keep: tuple[str, Callable[[], object]] = (
                 "Keep result",

@@ -33,19 +33,35 @@ class SessionData:
         self.rows, self.places, self.unsaved = list(rows), {}, []
         self._changed()
 
-    def put(self, kind: str, content: bytes | Path, origin: str = "") -> Any:
-        """Keep data with the session and give its Ref.
+    def put(self, kind: str, content: bytes, origin: str = "") -> refs.Ref:
+        """Keep data that was made here inside the session and give its Ref.
 
-        FileError where a file is not readable, ValueError for bytes too many to lie inside.
+        ValueError for more bytes than may lie inside.
         """
         item = held(kind, content)
-        ref, inside = item.ref, item.content is not None
-        if all(row.ref != ref for row in self.rows):
+        self._list(item, content, origin)
+        return item.ref
+
+    def put_file(
+        self, kind: str, path: Path, then: Callable[[refs.Ref], object], origin: str = ""
+    ) -> None:
+        """Keep a file with the session. It may be large: its Ref comes once it has been read."""
+
+        def listed(item: Any) -> None:
+            self._list(item, path, origin)
+            then(item.ref)
+
+        job = self.jobs.do(lambda *_: held(kind, path), f"Reading {path.name}", beside=True)
+        job.finished.connect(listed)
+        job.failed.connect(lambda error, _: self._refused(_why(path, error)))
+
+    def _list(self, item: Any, content: bytes | Path, origin: str) -> None:
+        if all(row.ref != item.ref for row in self.rows):
             lines = item.content.count(b"\n") if item.content is not None else 0
-            self.rows.append(DataRow(ref, origin, lines, item.size, inside))
-            self._write(kind, content, origin, lines)
+            inside = item.content is not None
+            self.rows.append(DataRow(item.ref, origin, lines, item.size, inside))
+            self._write(item.ref.kind, content, origin, lines)
             self._changed()
-        return ref
 
     def _write(self, kind: str, content: bytes | Path, origin: str, lines: int = 0) -> None:
         try:

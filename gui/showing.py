@@ -185,11 +185,12 @@ def stale(panel: Panel) -> str:
     if panel.form is None or panel.running:
         return ""
     if panel.result is None:
-        return "result not kept" if panel.run_shown is not None else ""
+        run = panel.run_shown
+        return "" if run is None else "failed" if run.error else "result not kept"
     if spec is None:
         return ""
     if model is None and panel.run_shown is not None and panel.run_shown.model is not None:
-        return f"by {panel.run_shown.model.name}, which is not open"
+        return f"{panel.run_shown.model.name} is not open"
     if model is not panel.desk.model:
         return "for another model"
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from PySide6.QtCore import (
@@ -10,9 +11,10 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QPoint,
     Qt,
+    QTimer,
     Signal,
 )
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QHideEvent, QKeyEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -28,6 +30,7 @@ from gui.buttons import Button, Elided, IconButton, label
 
 LIST_SIZE = (288, 320)  # px, at least
 SHOWN = 200  # characters of a prompt in the list
+SLICE_SECONDS, STRIDE = 0.008, 64  # of a search at a time; rows between looks at the clock
 
 
 class TableBar(QWidget):
@@ -153,10 +156,15 @@ class RowList(QFrame):
         for widget in (self.filter, self.view, self.count):
             box.addWidget(widget)
         self._all: tuple[PromptRow, ...] = ()
-        self._folded: list[str] | None = None  # made when somebody first filters
+        self._folded: list[str] = []  # of the rows that somebody has filtered so far
+        self._found: list[int] = []
+        self._wanted = ""
+        self._at = 0  # the row that is looked at next
+        self._timer = QTimer(self, interval=0)
+        self._timer.timeout.connect(self._look_on)
 
     def set_rows(self, rows: tuple[PromptRow, ...]) -> None:
-        self._all, self._folded = rows, None
+        self._all, self._folded = rows, []
         self.filter.clear()
         self._narrow("")
 
@@ -175,18 +183,35 @@ class RowList(QFrame):
         self.filter.setFocus()
 
     def _narrow(self, text: str) -> None:
-        wanted = text.strip().lower()
-        found: list[int] | range = range(len(self._all))
-        if wanted:
-            if self._folded is None:
-                self._folded = [_folded(row) for row in self._all]
-            found = [at for at, line in enumerate(self._folded) if wanted in line]
-            number = wanted.replace(",", "")
-            at = (
-                int(number) - 1 if number.isascii() and number.isdigit() and len(number) < 9 else -1
-            )
-            if 0 <= at < len(self._all):
-                found = [at, *(other for other in found if other != at)]
+        self._wanted, self._found, self._at = text.strip().lower(), [], 0
+        self._timer.stop()
+        if self._wanted:
+            self._look_on()
+        else:
+            self._show(range(len(self._all)))
+
+    def _look_on(self) -> None:
+        """Some more rows; a large table would hold up the window if all were asked at once."""
+        until, total = time.perf_counter() + SLICE_SECONDS, len(self._all)
+        late = False
+        while self._at < total and not late:
+            end = min(self._at + STRIDE, total)
+            self._folded += map(_folded, self._all[len(self._folded) : end])
+            self._found += [at for at in range(self._at, end) if self._wanted in self._folded[at]]
+            self._at, late = end, time.perf_counter() > until
+        if self._at < total:
+            self.count.setText(f"{len(self._found):,} so far")
+            self._timer.start()
+            return
+        self._timer.stop()
+        number = self._wanted.replace(",", "")
+        plain = number.isascii() and number.isdigit() and len(number) < 9
+        if plain and 0 < int(number) <= total:
+            row = int(number) - 1
+            self._found = [row, *(other for other in self._found if other != row)]
+        self._show(self._found)
+
+    def _show(self, found: list[int] | range) -> None:
         self._rows.show(self._all, found)
         self.count.setText(f"{len(found):,} of {len(self._all):,}")
         self._mark(0)
@@ -202,10 +227,16 @@ class RowList(QFrame):
             self.hide()
             self.chosen.emit(self._rows.found[index.row()])
 
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self._timer.stop()
+
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Enter chooses from either; the arrows in the filter move in the list."""
         if isinstance(event, QKeyEvent) and event.type() == QKeyEvent.Type.KeyPress:
             if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                while self._timer.isActive():
+                    self._look_on()  # what is chosen has been found with all these words
                 self._take(self.view.currentIndex())
                 return True
             moves = (Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_PageUp, Qt.Key.Key_PageDown)

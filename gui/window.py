@@ -36,6 +36,7 @@ from gui.topbar import TopBar
 from gui.welcome import Welcome
 
 CLOSE_SECONDS = 0.2
+OPENED = (".safetensors", ".mscope", ".json", ".bin", ".pt", ".pth")  # pickles: to say why not
 
 
 class Window(Looks):
@@ -95,9 +96,13 @@ class Window(Looks):
     # models, sessions and files
 
     def open_path(self, path: Path) -> None:
-        """A model folder, a file in one, or a session, by what it is."""
+        """A model folder, a file in one, a session, or what a panel reads, by what it is."""
+        reader = next((panel for panel in self.panels if path.suffix.lower() in panel.opens), None)
         if path.suffix == ".mscope":
             self.session.open(path)
+        elif reader is not None and not path.is_dir():
+            self.reveal(reader)
+            reader.open_file(path)
         else:
             self.opener.open(path)
 
@@ -230,7 +235,7 @@ class Window(Looks):
     # drag and drop
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if dropped(event.mimeData()):
+        if self._dropped(event.mimeData()):
             event.acceptProposedAction()
             self.welcome.show_drop(True)
 
@@ -239,9 +244,15 @@ class Window(Looks):
 
     def dropEvent(self, event: QDropEvent) -> None:
         self.welcome.show_drop(False)
-        for path in dropped(event.mimeData()):
+        for path in self._dropped(event.mimeData()):
             self.open_path(path)
         event.acceptProposedAction()
+
+    def _dropped(self, data: QMimeData) -> list[Path]:
+        """The local folders and files in a drag that `open_path` knows what to do with."""
+        paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
+        wanted = {*OPENED, *(suffix for panel in self.panels for suffix in panel.opens)}
+        return [path for path in paths if path.is_dir() or path.suffix.lower() in wanted]
 
     # geometry and the end
 
@@ -292,13 +303,6 @@ class Window(Looks):
             with suppress(RuntimeError):  # closed twice
                 app.focusChanged.disconnect(self._focus_changed)
         super().closeEvent(event)
-
-
-def dropped(data: QMimeData) -> list[Path]:
-    """The local folders, weight files and sessions in a drag."""
-    paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
-    wanted = (".safetensors", ".mscope", ".json", ".bin", ".pt", ".pth")  # pickles: to say why not
-    return [path for path in paths if path.is_dir() or path.suffix in wanted]
 
 
 def theme_from_settings() -> theme.Theme:

@@ -49,8 +49,11 @@ def to_command(
 
 
 def _word(cls: type[Technique], name: str, value: Any) -> str:
-    """A field's value as it is typed: plain text where that is read back as the same text."""
-    if isinstance(value, str):
+    """A field's value as it is typed: plain text where that is read back as the same text.
+
+    Text with a line end or a zero byte, which not every terminal takes, is typed as JSON.
+    """
+    if isinstance(value, str) and value.isprintable():
         with suppress(SpecError):
             if read_value(cls, name, value) == value:
                 return value

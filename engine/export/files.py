@@ -7,16 +7,17 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from engine.errors import FileError
 from engine.session import pack
+from engine.session.file import is_session
+from engine.session.json_text import strict_json
 from engine.technique import Technique, to_json
 
 
@@ -25,21 +26,32 @@ def write_npz(
 ) -> None:
     """A result's fields by name, plus the spec as JSON in `spec` and what made it in `provenance`.
 
-    Texts become arrays of text, a field that is None is left out. At once or not at all.
+    Texts become arrays of text, a table or lists of several lengths a text of JSON; a field that
+    is None is left out. At once or not at all.
     """
-    arrays, values = pack(result)
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            arrays[name] = np.array(json.dumps(value))
-        elif isinstance(value, list) and not value:
-            arrays[name] = np.zeros(0, np.str_)
-        elif value is not None:
-            arrays[name] = np.asarray(value)
+    arrays = arrays_of(result)
     own = {"spec": to_json(spec), "provenance": dict(provenance or {})}
     if taken := own.keys() & arrays.keys():
         raise ValueError(f"a result field may not be called {', '.join(sorted(taken))}")
-    texts = {name: np.array(msgspec.json.encode(value).decode()) for name, value in own.items()}
+    texts = {name: np.array(strict_json(value)) for name, value in own.items()}
     write_arrays(path, arrays | texts)
+
+
+def arrays_of(result: Any) -> dict[str, npt.NDArray[Any]]:
+    """Every field of a result that is not None as an array."""
+    arrays, values = pack(result)
+    return arrays | {name: _array(value) for name, value in values.items() if value is not None}
+
+
+def _array(value: Any) -> npt.NDArray[Any]:
+    if value == []:
+        return np.zeros(0, np.str_)
+    if not isinstance(value, Mapping):
+        with suppress(ValueError):  # lists of several lengths
+            cells = np.asarray(value)
+            if cells.dtype != object:
+                return cells
+    return np.asarray(json.dumps(value))
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -73,13 +85,18 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(path: str | Path) -> None:
-    """FileError if a file cannot be written there; asked before hours of work, not after."""
+    """FileError if a file cannot be written there; asked before hours of work, not after.
+
+    A session is never written over: it may hold a year of runs.
+    """
     path = Path(path)
     if path.is_dir():
         raise FileError(path, "it is a folder: name a file")
     if not path.parent.is_dir():
         raise FileError(path, "its folder does not exist: make it first")
     try:
+        if path.is_file() and is_session(path):
+            raise FileError(path, "it is a session with its runs: name another file")
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:

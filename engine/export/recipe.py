@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.export.source import imports, source
+from engine.model.opening import HEADER
 from engine.session import Run, pack
 from engine.session.run import digest
 from engine.technique import Changes, Technique, to_json
 
 _OTHER_MODEL = 'f"{model.folder} holds another model than this run read: expect other numbers"'
-HEADER = "header:"  # before the digest of a model's header; without it, it is that of its weights
 
 
 @dataclass(frozen=True, eq=False)

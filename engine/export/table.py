@@ -1,12 +1,12 @@
 """A result as one tidy CSV table: columns field, its axes, value; provenance in `#` lines on top.
 
-Read it with `pandas.read_csv(path, comment="#")`. Texts are quoted, and one that a spreadsheet
-would take for a formula begins with an apostrophe. NaN is an empty cell.
+Read it with `pandas.read_csv(path, comment="#")`; `keep_default_na=False` keeps a token "NA" from
+becoming NaN, which is an empty cell here. Texts are quoted, and one that a spreadsheet would take
+for a formula begins with an apostrophe.
 """
 
 from __future__ import annotations
 
-import json
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 import engine
 from engine.caption import details
-from engine.export.files import whole_file
-from engine.session import pack
+from engine.export.files import arrays_of, whole_file
 from engine.technique import Technique, result_fields, to_json
 
 Array = npt.NDArray[Any]
@@ -42,19 +41,33 @@ def write_csv(
 
     about: a Run's provenance. `watch` may raise to stop; `report(done, total)` counts cells.
     """
-    arrays, values = pack(result)
+    arrays = arrays_of(result)
     axes = {name: str(item.get("axes", "")).split()
             for name, item in result_fields(type(spec)).items()}  # fmt: skip
-    table = [
-        (name, _axes(axes[name], cells.ndim), cells)
-        for name, cells in ((name, _cells(name, arrays, values)) for name in axes)
-        if cells is not None
-    ]
+    table = [(name, own, arrays[name]) for name, own in axes.items() if name in arrays]
+    write_table(path, table, about or {"spec": to_json(spec)}, watch, report)
+
+
+def write_table(
+    path: str | Path,
+    table: Sequence[tuple[str, Sequence[str], Array]],
+    about: Mapping[str, Any],
+    watch: Callable[[], None] | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> None:
+    """(field, names of its axes, cells) one after the other.
+
+    about: a Run's provenance, or {"A": one's, "B": another's}.
+    """
+    table = [(name, _axes(own, cells.ndim), cells) for name, own, cells in table]
     widest = sorted(table, key=lambda entry: -len(entry[1]))  # its order of axes reads best
     columns = list(dict.fromkeys(axis for _, own, _ in widest for axis in own))
     total, done = sum(cells.size for *_, cells in table), 0
-    with whole_file(path) as fresh, fresh.open("w", encoding="utf-8", newline="") as stream:
-        for line in _head(spec, about):
+    with (
+        whole_file(path) as fresh,
+        fresh.open("w", encoding="utf-8", errors="replace", newline="") as stream,
+    ):
+        for line in _head(about):
             stream.write(f"# {line}\n")
         stream.write(",".join(["field", *columns, "value"]) + "\n")
         for name, own, cells in table:
@@ -67,22 +80,6 @@ def write_csv(
                     report(done, total)
 
 
-def _cells(name: str, arrays: Mapping[str, Array], values: Mapping[str, Any]) -> Array | None:
-    """A field as an array; None where there is nothing to write."""
-    if name in arrays:
-        return arrays[name]
-    value = values.get(name)
-    if value is None:
-        return None
-    if isinstance(value, Mapping):
-        return np.asarray(json.dumps(value))
-    try:
-        cells = np.asarray(value)
-    except ValueError:  # lists of several lengths
-        return np.asarray(json.dumps(value))
-    return np.asarray(json.dumps(value)) if cells.dtype == object else cells
-
-
 def _axes(names: Sequence[str], ndim: int) -> list[str]:
     """A column per axis, under the names that were declared if those fit."""
     if len(names) == ndim == len(set(names)) and not {"field", "value"} & set(names):
@@ -90,10 +87,12 @@ def _axes(names: Sequence[str], ndim: int) -> list[str]:
     return [f"dim{number}" for number in range(ndim)]
 
 
-def _head(spec: Technique, about: Mapping[str, Any] | None) -> Iterator[str]:
+def _head(about: Mapping[str, Any]) -> Iterator[str]:
     yield f"Written by Mechanoscope {engine.__version__}; lines like this one are no data"
-    for name, value in details(about or {"spec": to_json(spec)}):
-        yield _comment(f"{name}: {value}")
+    both = about.items() if about.keys() == {"A", "B"} else [("", about)]
+    for which, one in both:
+        for name, value in details(one):
+            yield _comment(f"{which}{', ' if which else ''}{name}: {value}")
 
 
 def _comment(line: str) -> str:

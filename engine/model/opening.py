@@ -9,6 +9,8 @@ from engine.model import checkpoint
 from engine.model.tokenizer import Tokenizer
 from engine.model.transformer import Transformer
 
+HEADER = "header:"  # before a digest that covers the config and the headers, not the weights
+
 
 def open_model(
     folder: str | Path,
@@ -30,7 +32,7 @@ def open_model(
         weights=weights,
         tokenizer=tokenizer,
         folder=found.folder,
-        digest=f"header:{found.header_digest}",
+        digest=HEADER + found.header_digest,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from engine.refs import Ref
-from engine.session.json_text import from_object, from_text, to_text
+from engine.session.json_text import from_object, from_text, plain_text, to_text
 from engine.session.run import Run
 
 SEALED = ("title", "note", "tokens", "inputs", "view", "words_digest")
@@ -29,8 +29,8 @@ def to_row(number: int, run: Run) -> Row:
     words = to_text({str(token): text for token, text in run.words.items()})
     row = {
         "run": number,
-        "title": str(run.title),
-        "note": str(run.note),
+        "title": plain_text(run.title),
+        "note": plain_text(run.note),
         "tokens": to_text(dict(run.tokens)),
         "inputs": to_text({role: msgspec.to_builtins(ref) for role, ref in run.inputs.items()}),
         "view": to_text(dict(run.view)),

@@ -7,6 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 LONGEST_JSON = 4 << 20  # characters; reading a spec of that many takes a second
+LONGEST_PLAIN = 1 << 20  # bytes of a title or a note
+
+
+def plain_text(text: str) -> str:
+    """A title or a name as UTF-8 can hold it; half a character, as in some paths, is escaped."""
+    encoded = text.encode("utf-8", "backslashreplace")
+    if len(encoded) > LONGEST_PLAIN:
+        raise ValueError(
+            f"{len(encoded):,} bytes of text are more than {LONGEST_PLAIN:,}: shorten it"
+        )
+    return encoded.decode()
+
+
+def strict_json(value: Any, indent: int | None = None) -> str:
+    """JSON that every reader takes, of JSON values: a number that is not finite becomes null."""
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda _: None), indent=indent)
 
 
 def to_text(value: Any) -> str:

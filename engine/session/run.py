@@ -22,6 +22,7 @@ import numpy.typing as npt
 import engine
 from engine.model.taps import Intervention
 from engine.refs import Ref, refs_in
+from engine.session.json_text import plain_text
 from engine.technique import Changes, Technique, result_fields, to_json
 from engine.worker import Worker
 
@@ -29,6 +30,7 @@ Array = npt.NDArray[Any]
 Status = Literal["finished", "cancelled", "failed"]
 STATUSES = ("finished", "cancelled", "failed")
 _SLAB = 1 << 20  # bytes hashed at a time
+_ERROR = 10_000  # characters of an error that are kept
 IDS = ("tokens", "ids", "_id")  # how names of result fields end that hold token ids
 KINDS_STORED = "biufcU"  # NumPy's letters for bool, integers, floats, complex, text; never objects
 
@@ -48,7 +50,7 @@ class ModelRef:
         folder = getattr(model, "folder", None)
         where = "" if folder is None else str(Path(folder).resolve())
         config = json.loads(json.dumps(msgspec.to_builtins(getattr(model, "config", None)) or {}))
-        return cls(model.name, model.digest, where, config)
+        return cls(plain_text(model.name), model.digest, plain_text(where), config)
 
 
 def versions() -> dict[str, str]:
@@ -122,7 +124,7 @@ class Run:
             spec=worker.spec,
             result=result,
             status=worker.state,
-            error="" if error is None else str(error) or type(error).__name__,
+            error="" if error is None else plain_text(str(error)[:_ERROR]) or type(error).__name__,
             changes=tuple(worker.changes),
             interventions=tuple(worker.interventions),
             model=None if worker.model is None else ModelRef.of(worker.model),

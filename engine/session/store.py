@@ -19,7 +19,7 @@ from engine.session import about, arrays, data, file, rows, upkeep
 from engine.session.data import ArtifactRow, DataRow
 from engine.session.json_text import from_object, to_text
 from engine.session.rows import UNREADABLE, RunRow, said
-from engine.session.run import ModelRef, Run, digest, pack, unpack, versions
+from engine.session.run import ModelRef, Run, digest, pack, tokens_of, unpack, versions
 
 LARGE = 256 << 20  # bytes; a larger result is not stored unless asked for
 
@@ -80,6 +80,8 @@ class Session:
 
     def save_as(self, path: str | Path) -> None:
         """Write a whole copy under another name; an existing file there is replaced."""
+        if Path(path).resolve() == self.path.resolve():
+            raise FileError(path, "it is this session itself: choose another name")
         file.copy(self._db, Path(path))
 
     def close(self) -> None:
@@ -147,10 +149,13 @@ class Session:
             upkeep.compact(self.path, self._db)
             return max(0, before - self.nbytes)
 
-    def learn(self, header: str, digest: str) -> int:
-        """Runs recorded under a header's digest get the weights' own; how many there were."""
+    def learn(self, header: str, digest: str, since: str = "") -> int:
+        """Runs recorded under a header's digest get the weights' own; how many there were.
+
+        since: the ISO time at which these weights were opened; earlier runs may have read others.
+        """
         with self._writing():
-            return upkeep.learn(self._db, header, digest)
+            return upkeep.learn(self._db, header, digest, since)
 
     def put(self, kind: str, content: bytes | Path, *, origin: str = "", rows: int = 0) -> Ref:
         """Add data: bytes, or a file or folder, of which 1 MB and more stays where it is.
@@ -211,7 +216,8 @@ class Session:
             }
             if digest(read, values) != run.digest:
                 raise ValueError("its result is not the one that was stored")
-            return replace(run, result=unpack(type(run.spec), read, values, found[1]))
+            result = unpack(type(run.spec), read, values, found[1])
+            return replace(run, result=result, tokens=run.tokens or tokens_of(result))
         except UNREADABLE as error:
             raise FileError(self.path, f"run {number} is not readable: {said(error)}") from error
 

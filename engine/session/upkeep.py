@@ -14,7 +14,7 @@ from typing import Any
 from engine.errors import FileError
 from engine.session import about, rows
 from engine.session.file import Connection, speaking
-from engine.session.json_text import to_text
+from engine.session.json_text import plain_text, to_text
 from engine.session.rows import UNREADABLE, RunRow, said
 
 _LISTED = 100_000  # rows looked at; no person makes more runs, a hostile file might
@@ -133,7 +133,7 @@ def described(db: Connection, row: RunRow) -> tuple[Any, str]:
 def describe(db: Connection, number: int, changes: Mapping[str, Any]) -> None:
     """Other values for title, note or view; LookupError for no run, ValueError for damage."""
     columns = {
-        name: to_text(dict(value)) if name == "view" else str(value)
+        name: to_text(dict(value)) if name == "view" else plain_text(value)
         for name, value in changes.items()
         if value is not None
     }
@@ -157,15 +157,15 @@ def _exists(db: Connection, number: int) -> None:
         raise LookupError(f"there is no run {number} in this session")
 
 
-def learn(db: Connection, header: str, digest: str) -> int:
-    """Runs recorded under one digest of a model go under another; how many."""
+def learn(db: Connection, header: str, digest: str, since: str) -> int:
+    """Runs from `since` on that were recorded under one digest of a model go under another."""
     sql = (
         "SELECT r.id, m.id, m.name, m.folder, m.config FROM runs r JOIN models m ON m.id = r.model"
     )
     learned, left = 0, set()
     with db.transaction():
         for number, model, name, folder, config in db.execute(
-            f"{sql} WHERE m.digest = ?", (header,)
+            f"{sql} WHERE m.digest = ? AND r.started >= ?", (header, since)
         ).fetchall():
             learned += _learn(db, number, model_id(db, digest, name, folder, config), digest)
             left.add(model)

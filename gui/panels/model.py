@@ -83,7 +83,7 @@ class ModelPanel(Panel):
 
     def minimumSizeHint(self) -> QSize:
         """Name, facts and badge: where the window is low the tree gives way to the prompts."""
-        return QSize(super().minimumSizeHint().width(), LEAST_HEIGHT)
+        return QSize(super().minimumSizeHint().width(), round(LEAST_HEIGHT * theme.zoom()))
 
     def show_models(self) -> None:
         """Names, facts, badge and tree of the active model."""

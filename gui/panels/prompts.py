@@ -42,6 +42,7 @@ class PromptsPanel(Panel):
     icon = "type"
     place = "left"
     order = 20
+    opens = SUFFIXES
 
     def build(self) -> QWidget:
         self.pin = IconButton("pin", KEEP, self.ask_name)
@@ -227,9 +228,9 @@ class PromptsPanel(Panel):
 
     def ask_table(self) -> None:
         """Choose a table of prompts."""
-        dialogs.choose_file(self.window(), "Open a table of prompts", PATTERN, self.open_table)
+        dialogs.choose_file(self.window(), "Open a table of prompts", PATTERN, self.open_file)
 
-    def open_table(self, path: Path) -> None:
+    def open_file(self, path: Path) -> None:
         """Read a table off this thread and put its first row on the desk."""
         job = self.jobs.do(lambda *tell: read_table(path, *tell), f"Reading {path.name}")
         job.finished.connect(self._show_table)
@@ -279,6 +280,10 @@ class PromptsPanel(Panel):
             menu.addAction(words).triggered.connect(act)
         return menu
 
+    def present(self, on: bool) -> None:
+        super().present(on)
+        self.bos.setFixedWidth(round(BOS_WIDTH * theme.zoom()))
+
     def watch_records(self, records: Any) -> None:
         """The window gives the session that keeps a person's own pairs."""
         super().watch_records(records)
@@ -290,7 +295,7 @@ class PromptsPanel(Panel):
 
     def dropEvent(self, event: QDropEvent) -> None:
         for path in _tables(event.mimeData())[:1]:
-            self.open_table(path)
+            self.open_file(path)
             event.acceptProposedAction()
 
     def read(self) -> None:

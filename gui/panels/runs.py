@@ -22,7 +22,8 @@ from gui.settings import read, write
 
 BAR = 38
 HEIGHT, LEAST = 264, 120  # px of the list, unless the user wants it otherwise
-OTHERS = 600  # px of the window that everything else needs
+OTHERS = 660  # px of the window that everything else needs
+SQUEEZED = 540  # px that it has to do with where the user wants a long list
 NOTHING = (
     "Every run is kept here as it ends: what was asked of which model, and its result. "
     "A click brings it back."
@@ -39,6 +40,7 @@ class RunsPanel(Panel):
         self.header.hide()
         self.records: Any = None
         self.unfolded = False
+        self._unfold_after = False  # a presentation
         self._return = False  # the keyboard comes back to the list after a run was shown
         self.actions_ = RunActions(self)
         self.edge = Edge()
@@ -90,7 +92,9 @@ class RunsPanel(Panel):
         self.model_box.chosen.connect(lambda model: self._narrow(model=model))
         self.found = Elided("", "muted")
         self.compare_button = Button("Compare", "arrow-left-right", self._compare)
-        self.compare_button.setToolTip("Two runs of one kind side by side: choose both with Ctrl")
+        self.compare_button.setToolTip(
+            "Two runs of one kind side by side, where both have numbers: choose both with Ctrl"
+        )
         self.restore_button = Button("Restore", "undo-2", self.restore)
         self.compact_button = Button("Compact…", "", self.ask_compact)
         self.compact_button.setToolTip("Remove deleted runs for good; the file becomes smaller")
@@ -168,14 +172,22 @@ class RunsPanel(Panel):
         self._turn_tools()
         self._fit()
 
+    def present(self, on: bool) -> None:
+        """A presentation has no room for a list; it comes back after it."""
+        if on:
+            self._unfold_after = self.unfolded
+        if self.unfolded if on else self._unfold_after and not self.unfolded:
+            self.unfold()
+
     def _drag(self, up: int) -> None:
         write("runs/height", self._height() + up)
         self._fit()
 
     def _height(self) -> int:
         """Of the list: as the user wants it, as far as the window has room."""
-        most = self.window().height() - round(OTHERS * theme.zoom())
-        return max(LEAST, min(read("runs/height", HEIGHT), most))
+        wanted = read("runs/height", 0)
+        others = round((SQUEEZED if wanted else OTHERS) * theme.zoom())
+        return max(LEAST, min(wanted or HEIGHT, self.window().height() - others))
 
     def _fit(self) -> None:
         height = BAR + self.contentsMargins().bottom()

@@ -9,9 +9,13 @@ from gui import theme
 from gui.plots.grid import Grid
 from gui.plots.tokens import TokenPen, token_pen
 
-TURNED = 84  # px, the longest turned label
+TURNED, PAGE_TURNED = 84, 112  # px, the longest turned label; on a page nobody can hover
 FEW = 0.15  # share of the labels that may be cut short rather than turn them all
 GAP = 6  # px between cells and labels
+
+
+def longest_turned() -> int:
+    return PAGE_TURNED if theme.paper() else TURNED
 
 
 def looks_like_tokens(labels: Sequence[str]) -> bool:
@@ -41,11 +45,11 @@ class RowLabels:
         self.tokens = tokens
         self.pen = token_pen(11, mono=tokens)
         self.strong = token_pen(11, 600 if not tokens else 500, mono=tokens)
+        self.widest = max((self.pen.width(text) for text in self.texts), default=0)
 
     def width(self, most: float) -> int:
         """Pixels that the labels and their gap take."""
-        widest = max((self.pen.width(t) for t in self.texts), default=0)
-        return int(min(widest + 2, most)) + 2 + GAP
+        return int(min(self.widest + 2, most)) + 2 + GAP
 
     def paint(self, painter: QPainter, grid: Grid, left: int, focus: int | None) -> None:
         now = theme.current()
@@ -78,18 +82,20 @@ class ColLabels:
         self.role = token_pen(11, 600)
         widths = sorted(self.pen.width(t) for t in self.texts)
         self.widest = widths[-1] if widths else 0
-        self.usual = widths[int((1 - FEW) * (len(widths) - 1))] if widths else 0
+        few = 0.0 if theme.paper() else FEW
+        self.usual = widths[int((1 - few) * (len(widths) - 1))] if widths else 0
 
     def turned(self, cell: float) -> bool:
         """Tokens that do not fit their cell stand upright; numbers are thinned out instead.
 
-        A few long ones are cut short instead, where the others can be read without tilting heads.
+        A few long ones are cut short instead, where the others can be read without tilting heads,
+        but not on a page, where no tooltip has the rest.
         """
         return self.tokens and self.usual + 4 > cell
 
     def head(self, cell: float) -> float:
         """Pixels of the upper line."""
-        return min(self.widest, TURNED) + 2 if self.turned(cell) else self.pen.height
+        return min(self.widest, longest_turned()) + 2 if self.turned(cell) else self.pen.height
 
     def height(self, cell: float) -> int:
         return int(GAP + self.head(cell) + (self.sub.height + 2 if self.subs else 0)) + 2

@@ -9,7 +9,24 @@ from gui.plots import shades
 from gui.plots.shades import Limits, Scale
 from gui.plots.tokens import token_pen
 
-BAR = 64  # px that the bar and its labels take
+BAR = 64  # px that the bar and its labels take, or more where they need it
+AWAY, THICK, BESIDE = 15, 10, 6  # px: from the map, of the bar, from the bar to its labels
+
+
+def bar_width(scale: Scale, limits: Limits, unit: str = "") -> int:
+    """Pixels that a bar takes at the right of its map, so that no label is cut short."""
+    pen, low, high = token_pen(11), *limits
+    labels = (_label(low + (high - low) * share, scale, limits) for share in (0.0, 0.25, 1.0))
+    widest = max(map(pen.width, labels)) + AWAY + THICK + BESIDE
+    return max(BAR, int(max(widest, pen.width(unit) + 4)) + 2)
+
+
+def _label(value: float, scale: Scale, limits: Limits) -> str:
+    low, high = limits
+    places = shades.decimals(max(abs(low), abs(high)))
+    if np.allclose([low * 10, high * 10], np.rint([low * 10, high * 10])):
+        places = max(1, places - 1)
+    return shades.figure(value, places, sign=scale == "diverging") if value else "0"
 
 
 def paint_bar(
@@ -17,7 +34,7 @@ def paint_bar(
 ) -> None:
     """At the right of `box` and as high, its unit below; its labels may reach to x = `end`."""
     now = theme.current()
-    bar = QRect(box.right() + 15, box.top(), 10, box.height())
+    bar = QRect(box.right() + AWAY, box.top(), THICK, box.height())
     fill = QLinearGradient(QPointF(bar.bottomLeft()), QPointF(bar.topLeft()))
     table = shades.table(scale)  # [256, 4]
     for stop in range(0, 257, 16):
@@ -27,18 +44,13 @@ def paint_bar(
     shares = (0.0, 0.25, 0.5, 0.75, 1.0) if bar.height() >= 150 else (0.0, 0.5, 1.0)
     if scale != "diverging":
         shares = (0.0, 0.5, 1.0)
-    signed = scale == "diverging"
-    places = shades.decimals(max(abs(low), abs(high)))
-    if np.allclose([low * 10, high * 10], np.rint([low * 10, high * 10])):
-        places = max(1, places - 1)
     pen = token_pen(11)
     if unit:
         below = QRectF(box.right() + 4, bar.bottom() + 8, end - box.right() - 4, pen.height)
         pen.draw(painter, below, unit, now.color("muted"), align=1)
     for share in shares:
         value = low + (high - low) * share
-        label = shades.figure(value, places, sign=signed) if value else "0"
         y = bar.bottom() - share * bar.height()
         y = min(max(y, bar.top() + 6), bar.bottom() - 6)
-        line = QRectF(bar.right() + 6, y - 8, end - bar.right() - 6, 16)
-        pen.draw(painter, line, label, now.color("muted"), align=0)
+        line = QRectF(bar.right() + BESIDE, y - 8, end - bar.right() - BESIDE, 16)
+        pen.draw(painter, line, _label(value, scale, limits), now.color("muted"), align=0)

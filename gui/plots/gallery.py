@@ -24,7 +24,7 @@ LARGEST = 132  # px, the largest tile
 FEW_CELLS = 20_000  # in all heads: so many are rectangles in a drawing, more are one image
 PRINT = 4  # pixels of that image to one of the layout: about 450 to the inch on paper
 PAGE_TILE, PAGE_TALL = 56, 520  # px, the largest tile and the largest gallery on a page
-BLUR = 9  # px: smaller tiles show no stripes
+BLUR, LETTER = 9, 20  # px: smaller tiles show no stripes, no letters of roles
 
 
 def shrink(pattern: Array, size: int) -> Array:
@@ -144,8 +144,12 @@ class Gallery(Canvas):
 
     def cramped(self) -> str:
         self.settle()
-        small = self.grid is not None and self.cells.cell.width() < BLUR
-        return "the patterns are too small to show their stripes" if small else ""
+        if self.grid is None:
+            return ""
+        if self.cells.cell.width() < BLUR:
+            return "the patterns are too small to show their stripes"
+        small = self.badges and self.cells.cell.width() - self.gap < LETTER
+        return "the heads' marks have no room for their letters" if small else ""
 
     def tile(self, layer: int, head: int) -> QRect:
         """The pixels of one head's pattern."""
@@ -201,7 +205,8 @@ class Gallery(Canvas):
         height, width = grid.rect.height() * fine, grid.rect.width() * fine
         whole = np.zeros((height, width, 4), np.uint8)
         side = max((grid.cell.width() - self.gap) * fine, 1)
-        small = shrink(self.patterns, side)  # [layer, head, query, key]
+        seen = min(side, side * 2 // fine) if theme.paper() else side  # a finer dot is no ink
+        small = shrink(self.patterns, max(seen, 1))  # [layer, head, query, key]
         rgba = shades.shade(small, "probability", (0.0, 1.0))  # [layer, head, query, key, 4]
         down = np.arange(side) * small.shape[2] // side  # [side]
         across = np.arange(side) * small.shape[3] // side  # [side]
@@ -217,7 +222,7 @@ class Gallery(Canvas):
         pen = QPen(shade, 2 if tile.width() >= 14 else 1)
         pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
         outline(painter, tile.adjusted(-1, -1, 1, 1), pen)
-        size = 13 if tile.width() >= 26 else 11 if tile.width() >= 20 else 0
+        size = 13 if tile.width() >= 26 else 11 if tile.width() >= LETTER else 0
         if size:
             corner = QRect(tile.right() + 1 - size, tile.top(), size, size)
             painter.fillRect(corner, shade)

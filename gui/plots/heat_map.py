@@ -14,7 +14,7 @@ from gui import theme
 from gui.plots import cell_text, shades
 from gui.plots.axes import GAP, ColLabels, RowLabels, every, looks_like_tokens, ordinal
 from gui.plots.canvas import Canvas
-from gui.plots.colour_bar import BAR, paint_bar
+from gui.plots.colour_bar import bar_width, paint_bar
 from gui.plots.gold import paint_gold
 from gui.plots.grid import NOWHERE, Grid, edges, frame, hatch, merged, outline
 from gui.plots.shades import Limits, Scale
@@ -146,8 +146,9 @@ class HeatMap(Canvas):
         if not rows or not cols:
             self.grid = None
             return
+        self.name_axes()
         left = self._margin(self.width())
-        room = max(self.width() - left - 2 - (BAR if self.bar else 0), 1)
+        room = max(self.width() - left - 2 - self._bar_room(), 1)
         tall = max(self.height() - 2 - self._cols.height(room / cols), 1)
         wide, high = (min(room / cols, 180), min(tall / rows, TALLEST))
         if self.square:
@@ -162,15 +163,21 @@ class HeatMap(Canvas):
             edges(left, wide * cols, cols), edges(1, high * rows, rows), self.origin == "bottom"
         )
 
-    def _margin(self, width: int) -> int:
-        """Make the labels; pixels at the left that they and the axis title take."""
+    def name_axes(self) -> None:
+        """Make the labels, whose type depends on the zoom and the page."""
         self._rows = RowLabels(self.row_labels, self.token_axes[0])
         self._cols = ColLabels(self.col_labels, self.token_axes[1], self.col_sublabels)
+        measure = QFontMetricsF(theme.font(11)).horizontalAdvance
+        self._titled = max((measure(line) + GAP + 2 for line in self._title()), default=0)
+
+    def _margin(self, width: int) -> int:
+        """Pixels at the left that the labels and the axis title take."""
         if self.bare:
             return 8  # half a turned label
-        measure = QFontMetricsF(theme.font(11)).horizontalAdvance
-        title = max((measure(line) + GAP + 2 for line in self._title()), default=0)
-        return max(self._rows.width(width * 0.3), int(title))
+        return max(self._rows.width(width * 0.3), int(self._titled))
+
+    def _bar_room(self) -> int:
+        return bar_width(self.scale, self.limits, self.unit) if self.bar else 0
 
     def _title(self) -> list[str]:
         return (self.page_title if theme.paper() and self.page_title else self.axis_title).split(
@@ -182,7 +189,8 @@ class HeatMap(Canvas):
         rows, cols = self.values.shape
         if not rows or not cols:
             return super().page_height(width)
-        room = max(width - self._margin(width) - 2 - (BAR if self.bar else 0), 1)
+        self.name_axes()
+        room = max(width - self._margin(width) - 2 - self._bar_room(), 1)
         cell = room / cols
         if self.square:
             row, least, most = PAGE_SQUARE
@@ -191,12 +199,12 @@ class HeatMap(Canvas):
             high = max(min(PAGE_ROW, room / rows), 96 / rows if self.bar else 0)
         return int(high * rows + self._cols.height(cell)) + 4
 
-    def names_all(self, width: int, height: int) -> bool:
-        """Whether a square pattern of that size names every token at its rows."""
+    def named(self, width: int, height: int) -> int:
+        """Every which token a square pattern of that size names at its rows, after `name_axes`."""
         rows, cols = self.values.shape
         across = (width - self._margin(width) - 2) / max(cols, 1)
         down = (height - 2 - self._cols.height(across)) / max(rows, 1)
-        return every(int(min(across, down)), self._rows.pen.height) == 1
+        return every(int(min(across, down)), self._rows.pen.height)
 
     def cramped(self) -> str:
         self.settle()
@@ -210,6 +218,8 @@ class HeatMap(Canvas):
             return f"only every {ordinal(max(across, down))} token is named"
         if self.text is not None and not cell_text.has_room(self.cells):
             return "the cells have no room for their tokens"
+        if self.text is not None and cell_text.cut_short(self.cells, self.text):
+            return "many tokens in the cells are cut short"
         return ""
 
     # painting
@@ -229,6 +239,8 @@ class HeatMap(Canvas):
                 cell_text.paint_tokens(painter, grid, self.text, self.text_size, ink)
             else:
                 cell_text.paint_numbers(painter, grid, self.values, self.limits, ink)
+        elif self.scale == "diverging" and theme.paper():
+            cell_text.paint_signs(painter, grid, self.values, self.limits, theme.wants_ink(rgba))
         paint_gold(painter, grid, self.borders, self.thin, self.corners)
         row, col = self._focus if theme.marks() else (None, None)
         if not self.bare:

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from gui import theme
 from gui.plots.axes import GAP as LABEL_GAP
-from gui.plots.axes import TURNED
+from gui.plots.axes import longest_turned
 from gui.plots.gallery import LARGEST, PAGE_TILE, Gallery
 from gui.plots.heat_map import HeatMap
 from gui.plots.legend import Legend
@@ -25,7 +25,11 @@ ROWS, COLS = 54, 24  # px: the gallery's own labels, left and below
 READABLE = 150  # px: a large pattern that is smaller leaves its row labels to the columns
 LEAST = 48  # px
 PAGE_LEAST, MORE = 620, 160  # px of height that both may always take on a page; to name all
-ENOUGH = 44  # px: a tile that shows its stripes; beyond it the large pattern gains more
+ALL_NAMED = 4.0  # times as good as a pattern that names few of its tokens
+ENOUGH, PAGE_ENOUGH = (
+    44,
+    30,
+)  # px: a tile that shows its stripes; beyond it the large pattern gains more
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,11 @@ class Pair(QWidget):
         heads = max(self.gallery.patterns.shape[1], 1)
         tile = min((width - ROWS) / heads, PAGE_TILE)
         rest = width - ROWS - tile * heads - GAP
-        beside = rest >= max(READABLE + TURNED, width * 0.3)
+        least = max(READABLE + longest_turned(), width * 0.3)
+        if rest < least <= width - ROWS - PAGE_ENOUGH * heads - GAP:
+            rest = width - ROWS - PAGE_ENOUGH * heads - GAP  # smaller tiles, and a lower figure
+            gallery = PAGE_ENOUGH * max(self.gallery.patterns.shape[0], 1) + COLS
+        beside = rest >= least
         keys = self.legend.minimumSizeHint().width() + GAP
         large = self.large.page_height(int(rest if beside else width - keys))
         pictures = max(gallery, large) if beside else gallery + GAP + large
@@ -98,7 +106,7 @@ class Pair(QWidget):
         for height in range(least, min(least + MORE, most), 8):
             plans = self._plans(QRect(0, 0, width, height - LINE), *shape)
             best = max(plans, key=lambda plan: plan.score, default=None)
-            if best is not None and self._named(best) > 1:
+            if best is not None and self._named(best) == ALL_NAMED:
                 return height
         return min(least, most)
 
@@ -106,7 +114,12 @@ class Pair(QWidget):
         if not layers or not heads:
             return
         zoom = theme.zoom()
+        self.large.name_axes()
         self._tall = cache(self.legend.heightForWidth)
+        self._keys = self.legend.minimumSizeHint().width()
+        pen = token_pen(11, mono=True)
+        widest = max(map(pen.width, self.large.row_labels), default=0)
+        self._label = min(widest, longest_turned()) + LABEL_GAP + 4
         rows, cols = int(ROWS * zoom), int(COLS * zoom)
         most = min((room.width() - rows) / heads, (room.height() - cols) / layers, LARGEST)
         for tile in range(max(int(most), 1), 0, -1):
@@ -124,7 +137,8 @@ class Pair(QWidget):
         """On paper nobody can hover: a large pattern that names every token counts far more."""
         if not theme.paper() or plan.bare:
             return 1.0
-        return 4.0 if self.large.names_all(plan.large.width(), plan.large.height()) else 1.0
+        every = self.large.named(plan.large.width(), plan.large.height())
+        return {1: ALL_NAMED, 2: 2.0}.get(every, 1.0)
 
     def _beside(
         self, tile: int, wide: int, high: int, r: QRect, legend: QRect | None
@@ -133,7 +147,7 @@ class Pair(QWidget):
         rest = r.width() - wide - GAP
         tall = self._tall(max(rest, 1)) + 4 if legend is None else 0
         side, bare, label = self._side(rest, r.height() - tall)
-        too_narrow = legend is None and rest < self.legend.minimumSizeHint().width()
+        too_narrow = legend is None and rest < self._keys
         if side < LEAST or high > r.height() or too_narrow:
             return None
         large = QRect(r.x() + wide + GAP, r.y(), rest, r.height() - tall)
@@ -147,7 +161,7 @@ class Pair(QWidget):
         self, tile: int, wide: int, high: int, r: QRect, legend: QRect | None
     ) -> Plan | None:
         """Gallery above, large pattern below it, the legend beside the latter."""
-        keys = 0 if legend is not None else self.legend.minimumSizeHint().width() + GAP
+        keys = 0 if legend is not None else self._keys + GAP
         side, bare, label = self._side(r.width() - keys, r.height() - high - GAP)
         if side < LEAST or wide > r.width():
             return None
@@ -167,8 +181,7 @@ class Pair(QWidget):
 
     def _side(self, wide: float, high: float) -> tuple[float, bool, float]:
         """Pixels of the square pattern in a room, whether its rows go bare, and of its labels."""
-        pen = token_pen(11, mono=True)
-        label = min(max(map(pen.width, self.large.row_labels), default=0), TURNED) + LABEL_GAP + 4
+        label = self._label
         side = min(wide - label, high - label)
         if side >= READABLE:
             return side, False, label

@@ -46,9 +46,13 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Page:
-    """What is painted now goes on paper; marks: with the selection's outlines."""
+    """What is painted now goes on paper.
+
+    marks: with the selection's outlines. smallest: px of the smallest type that print can carry.
+    """
 
     marks: bool
+    smallest: int
 
 
 _page: ContextVar[Page | None] = ContextVar("page", default=None)
@@ -82,9 +86,9 @@ def zoom() -> float:
 
 
 @contextmanager
-def on_paper(marks: bool = False) -> Iterator[None]:
+def on_paper(marks: bool = False, smallest: int = 10) -> Iterator[None]:
     """Make, lay out and paint for a page here, whatever the window wears; no event loop inside."""
-    before = _page.set(Page(marks))
+    before = _page.set(Page(marks, smallest))
     try:
         yield
     finally:
@@ -104,7 +108,8 @@ def marks() -> bool:
 
 def smallest() -> int:
     """Pixels of the smallest type that a cell may carry: a page is read without a magnifier."""
-    return 10 if paper() else 9
+    page = _page.get()
+    return 9 if page is None else page.smallest
 
 
 def font(size: int = 13, weight: int = 400, mono: bool = False) -> QFont:

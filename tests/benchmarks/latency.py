@@ -246,7 +246,8 @@ def measure_storing(bench: Bench) -> None:
         tails.append(table_row(run, late, bench.stored, bench.filling))
         largest.append(late[-1])
     print("  lateness, median p99:", verdict(statistics.median(tails), GOAL_LATENESS, "ms"))
-    print(f"  lateness, largest: {max(largest):.1f} ms", flush=True)
+    held = bench.window.records.nbytes >> 20
+    print(f"  lateness, largest: {max(largest):.1f} ms; the session has {held} MB now", flush=True)
 
 
 def table_row(run: int, late: list[float], count: int, share: float) -> float:

@@ -174,3 +174,8 @@ def test_blanks_of_a_token_are_seen(token: str, shown: str) -> None:
 
 def test_no_window_is_needed_for_a_caption(project: Path) -> None:
     assert "gui" not in (project / "engine" / "caption.py").read_text(encoding="utf-8")
+
+
+def test_an_empty_setting_is_named_as_such() -> None:
+    about = Run(spec=LogitLens(prompt=""), status="failed", error="the prompt is empty")
+    assert "Settings: prompt = empty." in caption(about.provenance())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import runpy
+import shlex
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +17,9 @@ import numpy as np
 import pytest
 
 from engine import arguments, cli, headless
-from engine.model import open_model
+from engine.errors import FileError
+from engine.export import to_script
+from engine.model import open_model, weights_digest
 from engine.session import ModelRef, Run, Session
 from engine.techniques.logit_lens import LogitLens
 
@@ -71,7 +76,9 @@ def test_a_run_that_failed_is_kept_too(session: Path, folder: str, capsys: Captu
 def test_runs_are_listed_as_a_table_and_as_json(session: Path, capsys: Captured) -> None:
     assert cli.main(["session", str(session)]) == 0
     heads, line = capsys.readouterr().out.splitlines()
-    assert heads.split() == ["id", "kind", "title", "model", "status", "started", "seconds", "MB"]
+    assert heads.split() == [
+        "id", "kind", "title", "model", "status", "started", "(UTC)", "seconds", "MB",
+    ]  # fmt: skip
     assert line.split()[:6] == ["1", "LogitLens", "Logit", "lens", "gpt2-tied", "finished"]
     assert cli.main(["session", str(session), "--json"]) == 0
     (run,) = json.loads(capsys.readouterr().out)
@@ -130,7 +137,7 @@ def test_a_run_leaves_a_session_in_every_form(session: Path, capsys: Captured) -
 def test_the_form_is_said_where_the_name_does_not_say_it(session: Path, capsys: Captured) -> None:
     out = session.with_name("out.txt")
     assert cli.main(["export", str(session), "1", "--out", str(out)]) == 2
-    assert "say what it is with --as npz|csv|py|ipynb|json" in _line(capsys)
+    assert "say what it is with --as npz|csv|py|ipynb|sh|json" in _line(capsys)
     assert cli.main(["export", str(session), "1", "--as", "py", "--out", str(out)]) == 0
     assert out.read_text().startswith('"""Logit lens')
 
@@ -167,3 +174,82 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert cli.main([places.get(word, word) for word in words]) == code
     assert message in _line(capsys)
     assert not (tmp_path / "out.py").exists()
+
+
+def test_the_command_records_the_digest_of_the_weights(session: Path, folder: str) -> None:
+    with Session.open(session) as file:
+        run = file.load(1)
+    assert run.model is not None
+    assert run.model.digest == weights_digest(open_model(folder))
+    assert "weights_digest(model)" in to_script(run)
+
+
+def test_the_number_of_the_run_is_told(session: Path, folder: str, capsys: Captured) -> None:
+    words = ["run", "LogitLens", "--model", folder, *PROMPT, "--session", str(session)]
+    assert cli.main(words) == 0
+    assert f"{session} as run 2: " in _line(capsys)
+
+
+def test_a_session_is_never_written_over(session: Path, folder: str, capsys: Captured) -> None:
+    """Nor is one whose name does not say that it is one."""
+    other = session.with_name("years.npz")
+    shutil.copy(session, other)
+    before = other.read_bytes()
+    run = ["run", "LogitLens", "--model", folder, *PROMPT]
+    for words in (
+        [*run, "--out", str(other)],
+        ["export", str(session), "1", "--out", str(other)],
+        ["cache", "--model", folder, "--tokens", "1", "--out", str(other)],
+    ):
+        assert cli.main(words) == 2
+        assert "it is a session with its runs: name another file" in _line(capsys)
+    assert other.read_bytes() == before
+    fresh = str(session.with_name("fresh.npz"))
+    assert cli.main([*run, "--out", fresh, "--session", fresh]) == 2
+    assert "--out and --session name the same file" in _line(capsys)
+
+
+def test_a_run_that_the_session_refuses_is_in_another(
+    session: Path, folder: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Session.add
+
+    def add(file: Session, run: Run, keep_large: bool = False) -> int:
+        if file.path == session:
+            raise FileError(session, "the disk is full: free some space, then save again")
+        return real(file, run, keep_large)
+
+    monkeypatch.setattr(Session, "add", add)
+    monkeypatch.setattr(tempfile, "tempdir", str(session.parent))
+    words = ["run", "LogitLens", "--model", folder, *PROMPT, "--session", str(session)]
+    assert cli.main(words) == 1
+    line = _line(capsys)
+    assert "the disk is full" in line
+    spare = Path(line.split("the run is in ")[1].removesuffix(" instead\n"))
+    with Session.open(spare) as file:
+        assert file.load(1).result is not None
+
+
+def test_the_exported_command_gives_the_same_arrays(
+    session: Path, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for how in ("sh", "npz"):
+        assert cli.main(["export", str(session), "1", "--out", f"out.{how}"]) == 0
+    line = Path("out.sh").read_text()
+    assert line.endswith("\n")
+    assert cli.main(shlex.split(line)[1:]) == 0
+    with np.load("LogitLens.npz") as again, np.load("out.npz") as stored:
+        np.testing.assert_array_equal(again["kl"], stored["kl"])
+
+
+def test_a_result_is_a_table_where_the_name_says_so(
+    folder: str, tmp_path: Path, capsys: Captured
+) -> None:
+    words = ["run", "LogitLens", "--model", folder, *PROMPT, "--out"]
+    assert cli.main([*words, str(tmp_path / "out.csv")]) == 0
+    assert "field,layer,pos,k,value\n" in (tmp_path / "out.csv").read_text()
+    capsys.readouterr()
+    for name in ("out.json", "out"):
+        assert cli.main([*words, str(tmp_path / name)]) == 2
+        assert "let it end in .npz, or in .csv for a table" in _line(capsys)

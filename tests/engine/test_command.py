@@ -113,3 +113,11 @@ def test_an_intervention_that_makes_no_sense_is_refused_by_name(text: str, messa
 def test_a_change_is_typed_as_step_field_and_value(text: str) -> None:
     with pytest.raises(SpecError, match="write it as step:field=value"):
         read_change(_Fields, text)
+
+
+@pytest.mark.parametrize("text", ["two\nlines", "a\0b", "\t", "\x1b[2J"])
+def test_a_command_is_one_line_that_any_terminal_takes(text: str) -> None:
+    line = to_command(_Fields(text=text))
+    assert line.isprintable()
+    word = next(word for word in shlex.split(line) if word.startswith("text="))
+    assert read_value(_Fields, "text", word.removeprefix("text=")) == text

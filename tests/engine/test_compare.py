@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from engine.compare import ABSENT, ArrayPair, compare
+from engine.compare import ABSENT, ArrayPair, Difference, compare
 from engine.errors import RunError
 from engine.model import Intervention, open_model
 from engine.session import ModelRef, Run
@@ -159,10 +159,10 @@ def test_settings_that_differ_are_named_in_words() -> None:
     told = {entry.name: (entry.a, entry.b) for entry in compare(a, b).settings}
     assert told == {
         "model": ("gpt2", "pythia"),
-        "model digest": ("header:1", "2"),
+        "model digest": ("1 (of the header; the weights were not read)", "2"),
         "lr": ("0.1", "0.2"),
         "seed": ("0", "3"),
-        "data": ("none", '{"kind":"corpus","digest":"ab","where":""}'),
+        "data": ("none", "corpus ab"),
         "tokens": ("·cat s (2)", "·cat 9 (2)"),
         "input, rows": (ABSENT, "prompt pairs cd"),
         "interventions": (ABSENT, "zero hook_embed at position 1"),
@@ -224,3 +224,16 @@ def test_a_large_run_is_compared_in_two_more_copies() -> None:
         tracemalloc.stop()
     assert found.same_bits
     assert peak < 2.3 * a.nbytes
+
+
+def test_a_header_is_not_taken_for_other_weights() -> None:
+    a = run(0.0, model=ModelRef("gpt2", "header:12"))
+    (entry,) = compare(a, replace(a, model=ModelRef("gpt2", "34"))).settings
+    assert entry == Difference(
+        "model digest", "12 (of the header; the weights were not read)", "34"
+    )
+
+
+def test_the_same_input_elsewhere_is_no_difference() -> None:
+    a, b = (replace(run(0.0), spec=_Any(data=Ref("corpus", "ab", where))) for where in ("/a", "/b"))
+    assert compare(a, b).settings == ()

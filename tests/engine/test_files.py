@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,3 +66,22 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
         write_arrays(tmp_path / "nowhere" / "out.npz", {})
     with pytest.raises(FileError, match="it is a folder"):
         write_arrays(tmp_path, {})
+
+
+def test_lists_of_several_lengths_are_text_in_an_npz(tmp_path: Path) -> None:
+    result = _MixResult(np.zeros(1), (), "", None, {})
+    result = replace(result, names=(("a",), ("b", "c")))
+    write_npz(tmp_path / "out.npz", result, _Mix())
+    with np.load(tmp_path / "out.npz") as stored:
+        assert json.loads(str(stored["names"])) == [["a"], ["b", "c"]]
+
+
+def test_half_a_character_and_no_number_are_written_as_json_that_all_can_read(
+    tmp_path: Path,
+) -> None:
+    about = {"error": "\udce9", "metrics": {"loss": float("nan")}}
+    write_npz(tmp_path / "out.npz", _MixResult(np.zeros(1), (), "", None, {}), _Mix(), about)
+    with np.load(tmp_path / "out.npz") as stored:
+        text = str(stored["provenance"])
+    assert json.loads(text) == {"error": "\udce9", "metrics": {"loss": None}}
+    assert text.isascii()

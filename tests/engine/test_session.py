@@ -13,6 +13,7 @@ from engine.errors import FileError
 from engine.model.taps import Intervention
 from engine.session import ModelRef, Session, pack
 from engine.session import arrays as session_arrays
+from engine.session import file as session_file
 from engine.session import store as session_store
 from tests.engine.echo import (
     _Echo,
@@ -185,3 +186,17 @@ def test_a_read_only_session_can_be_read(path: Path, monkeypatch: pytest.MonkeyP
 def test_objects_are_never_stored() -> None:
     with pytest.raises(TypeError, match="words: an array of object"):
         pack(replace(make_result(), words=np.array([object()])))
+
+
+def test_a_session_that_another_process_makes_just_now_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = session_file.create
+
+    def create(path: Path, about: dict[str, str]) -> None:
+        real(path, about)
+        real(path, about)  # the second one comes too late
+
+    monkeypatch.setattr(session_file, "create", create)
+    with Session.open_or_create(path) as session:
+        assert session.runs() == []

@@ -7,6 +7,7 @@ from collections import namedtuple
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -373,3 +374,23 @@ def test_a_session_that_is_read_only_refuses_every_change(
         ):
             with pytest.raises(FileError, match="it is read-only"):
                 change()
+
+
+def test_half_a_character_keeps_no_run_from_being_stored(path: Path) -> None:
+    folder = Path("models", "caf\udce9")  # what Python makes of a name in Latin-1
+    model = SimpleNamespace(name=folder.name, digest="ab", folder=folder)
+    with Session.create(path) as session:
+        number = session.add(make_run(model=ModelRef.of(model), title="\ud800", note="a"))
+        session.describe(number, note="b\ud800")
+        run = session.load(number)
+    assert (run.title, run.note) == (r"\ud800", r"b\ud800")
+    assert run.model is not None
+    assert run.model.name == r"caf\udce9"
+
+
+def test_a_note_that_would_not_be_read_again_is_not_taken(path: Path) -> None:
+    with Session.create(path) as session:
+        number = session.add(make_run(title="kept"))
+        with pytest.raises(ValueError, match="bytes of text are more than 1,048,576: shorten it"):
+            session.describe(number, note="x" * 10_000_000)
+        assert session.load(number).title == "kept"

@@ -54,9 +54,9 @@ def test_large_data_stays_where_it_is(path: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a system without named pipes")
 def test_a_pipe_is_refused_and_not_waited_for(path: Path, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with Session.create(path) as session:
-        with pytest.raises(FileError, match="pipe: not an ordinary file"):
-            session.put("corpus", tmp_path / "pipe")
+    refused = pytest.raises(FileError, match="pipe: not an ordinary file")
+    with Session.create(path) as session, refused:
+        session.put("corpus", tmp_path / "pipe")
 
 
 def test_bytes_too_large_for_a_session_are_refused_with_the_way_out(path: Path) -> None:

@@ -64,6 +64,7 @@ def test_a_released_file_opens_with_all_it_holds(
             assert run.model is not None
             assert run.model.folder == "models/induction-2l"
             assert (run.result is None) == (run.status == "failed")
+        assert session.load(1).provenance()["tokens"]["tokens"]["ids"][:2] == [12, 59]
         if _format_of(released) > 1:
             first = session.load(1)
             assert (first.title, first.note) == ("First look", "induction at the second cat")

@@ -179,3 +179,9 @@ def test_stop_leaves_no_half_a_table(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileError, match="its folder does not exist"):
         write_csv(tmp_path / "no" / "a.csv", mix(), _Mix())
+
+
+def test_half_a_character_does_not_keep_a_table_from_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    write_csv(path, mix(texts=("a\udc80b",)), _Mix(text="\udc80"))
+    assert column(path, "texts") == ["a?b"]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from engine import blas
 from engine.errors import RunError, SpecError
 from engine.technique import Technique, Update, array, param
 from engine.worker import DONE, Worker

@@ -4,6 +4,7 @@ import errno
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage, QKeySequence
@@ -122,6 +123,80 @@ def test_without_a_result_there_is_nothing_to_export_or_copy(idle):
         do(panel)
         assert "nothing to export" in panel.message.text.text()
     assert not panel.findChildren(ExportDialog)
+
+
+@pytest.fixture
+def compared(run):
+    """A panel that compares its run with itself."""
+    from engine.session import Run
+
+    panel = run(next(make for make in READINGS if make.kind == "AttentionPatterns"))
+    panel.show_run(Run.of(panel.job.worker, panel.result, words=panel.words_shown()))
+    panel.compare(panel.run_shown)
+    return panel
+
+
+def test_the_numbers_of_a_comparison_are_those_of_both_and_the_difference(compared, tmp_path):
+    for name in ("x.npz", "x.csv"):
+        assert exporting.write(compared, tmp_path / name) == ""
+    with np.load(tmp_path / "x.npz") as kept:
+        assert {"pattern_a", "pattern_b", "pattern_difference"} <= set(kept)
+        assert not kept["pattern_difference"].any()
+        assert "folder" not in json.loads(str(kept["provenance"]))["a"]["model"]
+    assert "\npattern_difference," in (tmp_path / "x.csv").read_text("utf-8")
+    made = export_dialog.show(compared, "npz")
+    made.refresh()
+    assert "pattern_difference" in made.text.toPlainText()
+    made.close()
+
+
+@pytest.mark.parametrize("failure", ["", "Not enough memory"])
+def test_a_comparison_that_is_not_there_yet_is_not_exported(compared, tmp_path, failure):
+    shown = compared.comparison
+    found, shown.found, shown.failure = shown.found, None, failure
+    why = failure or "still being compared"
+    for name in ("x.png", "x.npz"):
+        assert exporting.write(compared, tmp_path / name)
+        assert why.lower() in compared.message.text.text().lower()
+    assert list(tmp_path.iterdir()) == []
+    exporting.copy_picture(compared)
+    assert why in compared.message.text.text()
+    made = ExportDialog(compared, "png")
+    made._soon.stop()
+    made.refresh()
+    assert why in made.warning.text()
+    assert not made.export.isEnabled()
+    assert made._soon.isActive() == (not failure)  # it looks again
+    shown.found = found
+    made.refresh()
+    assert made.export.isEnabled()
+    assert made.preview._page is not None
+    made.close()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_no_folder_of_this_machine_is_among_the_numbers(run, bundled, tmp_path, suffix):
+    file = tmp_path / f"out.{suffix}"
+    exporting.write(run(), file)
+    folder = str(bundled.folder.resolve().parent).encode()
+    assert folder not in file.read_bytes()
+
+
+def test_at_once_says_before_it_writes_what_the_size_leaves_out(run):
+    panel = run(next(make for make in READINGS if make.kind == "LogitLens"))
+    exporting.remember(Layout(width_mm=SINGLE), 300)
+    exporting.at_once(panel, "png")
+    chooser = panel.findChild(QFileDialog)
+    assert "no room for their tokens" in chooser.windowTitle()
+    chooser.close()
+
+
+def test_the_preview_follows_the_focus_of_the_panel(qtbot, dialog):
+    made = dialog("png")
+    before = made.preview._page
+    made.panel.desk.turn(layer=0, head=1, position=2)
+    qtbot.waitUntil(lambda: made.preview._page is not before, timeout=3000)
+    made.close()
 
 
 def test_a_file_is_named_after_its_run(run):

@@ -1,15 +1,20 @@
 """Figures: a panel's picture for a paper, the same in both themes, and the window untouched."""
 
+import json
 import re
 import xml.etree.ElementTree as xml
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QImage
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from gui import examples, theme
-from gui.figures import DOUBLE, MIDDLE, SINGLE, Layout, caption_of, figure_of, width_enough
+from gui.figure_caption import caption_of
+from gui.figure_page import EDGE
+from gui.figures import DOUBLE, LEAST_PT, MIDDLE, SINGLE, Layout, figure_of, width_enough
 from gui.focus import Opened
 from gui.panel import panels
 from gui.plots.export import INCH, SCREEN
@@ -185,6 +190,83 @@ def test_a_comparison_is_a_figure_too_and_leaves_nothing(run, qapp, make):
     assert {address(widget) for widget in qapp.allWidgets()} <= before
 
 
+@pytest.fixture
+def compared(run):
+    """A panel on attention patterns that compares two prompts."""
+    from engine.session import Run
+
+    make = next(make for make in READINGS if make.kind == "AttentionPatterns")
+    panel = run(make)
+    one = Run.of(panel.job.worker, panel.result, words=panel.words_shown())
+    assert one.model is not None
+    other = replace(one, model=replace(one.model, name="the other"), result=replace(
+        one.result, pattern=one.result.pattern * np.float32(0.99)))  # fmt: skip
+    panel.show_run(one)
+    panel.compare(other)
+    return panel
+
+
+def test_the_caption_of_a_comparison_names_both_runs_and_the_slice(compared):
+    shown = compared.comparison
+    shown.show_mode("difference")
+    slices = [combo.currentText() for combo in shown.indices if combo.count()]
+    assert len(slices) == 2  # layer and head
+    told = caption_of(compared).splitlines()
+    assert told[0].startswith(f"B − A, pattern, {slices[0]}, {slices[1]}: attention")
+    assert told[1].startswith("A: Attention patterns of induction-2l")
+    assert any(line.startswith("B: Attention patterns of the other") for line in told)
+    assert len([line for line in told if line.startswith("Tokens")]) == 1  # the same in both
+    with figure_of(compared, Layout(caption=True)) as figure:
+        root = xml.fromstring(figure.content("svg", 300))
+    assert root.findtext(f"{SVG}desc") == "\n".join(told)
+    kept = json.loads(root.findtext(f"{SVG}metadata") or "")
+    assert [kept[side]["model"]["name"] for side in "ab"] == ["induction-2l", "the other"]
+    shown.show_mode("b")
+    assert caption_of(compared).startswith("Attention patterns of the other")
+
+
+def test_the_pictures_of_a_comparison_begin_where_its_caption_does(compared):
+    compared.comparison.show_mode("side")
+    with figure_of(compared, Layout(width_mm=DOUBLE, caption=True)) as figure:
+        assert "Clearest here" not in " ".join(words(figure.content("svg", 300)))
+        heads = [label for label in figure.page.findChildren(QLabel) if label.isVisible()]
+        edges = [label.mapTo(figure.page, label.contentsRect().topLeft()).x() for label in heads]
+    assert min(edges) == EDGE
+
+
+@EVERY
+def test_no_folder_of_this_machine_is_in_a_file(run, make, bundled):
+    panel, folder = run(make), str(bundled.folder.resolve().parent)
+    assert folder in json.dumps(panel.provenance())
+    with figure_of(panel, Layout(caption=True)) as figure:
+        image = figure.image(100)
+        texts = [image.text(key) for key in image.textKeys()]
+        texts += [figure.content(kind, 100).decode("latin-1") for kind in ("svg", "pdf")]
+    assert not any(folder in text for text in texts)
+    assert any(bundled.digest[-12:] in text or bundled.digest[:12] in text for text in texts)
+
+
+@EVERY
+def test_no_type_is_smaller_than_print_can_carry(run, make):
+    panel = run(make)
+    if make.kind == "LogitLens":
+        panel.set_view({"sized": True})
+    for pt in (LEAST_PT, 6.0, 7.0):
+        with figure_of(panel, Layout(width_mm=DOUBLE, pt=pt, caption=True)) as figure:
+            root = xml.fromstring(figure.content("svg", 300))
+            scale = figure.sheet.mm / INCH * 72  # points to a pixel
+        sizes = [float(node.get("font-size", 0)) * scale for node in root.iter(f"{SVG}text")]
+        assert min(sizes) > LEAST_PT - 0.02
+
+
+def test_a_caption_leaves_the_picture_as_large_as_on_screen(run):
+    panel = run(READINGS[0])
+    with figure_of(panel, Layout(width_mm=None)) as figure:
+        bare = figure.size_mm[1]
+    with figure_of(panel, Layout(width_mm=None, caption=True)) as figure:
+        assert figure.size_mm[1] > bare + 5
+
+
 def test_what_is_selected_is_marked_on_request_only(run):
     make = next(make for make in READINGS if make.kind == "ActivationPatching")
     panel = run(make)
@@ -203,8 +285,10 @@ def test_a_figure_that_leaves_out_says_so_and_knows_the_width_that_does_not(run)
     panel = run(make)
     with figure_of(panel, Layout(width_mm=SINGLE)) as figure:
         assert "no room for their tokens" in figure.cramped
+    with figure_of(panel, Layout(width_mm=MIDDLE)) as figure:
+        assert "tokens in the cells are cut short" in figure.cramped
     enough = width_enough(panel, Layout(width_mm=SINGLE))
-    assert enough == MIDDLE
+    assert enough == DOUBLE
     with figure_of(panel, Layout(width_mm=enough)) as figure:
         assert not figure.cramped
 

@@ -277,3 +277,24 @@ def test_a_missing_input_is_located_and_the_run_goes_on(
         assert panel.result.count == 5
     finally:
         technique._KINDS.pop("Weighed")
+
+
+def test_the_first_result_makes_no_header_wider(qtbot, panel):
+    before = panel.header.minimumSizeHint()
+    finish(qtbot, panel)
+    panel.mark()
+    assert panel.header.about_button.isVisible()
+    assert panel.header.minimumSizeHint() == before
+
+
+def test_a_failed_run_says_so_and_is_not_compared(qtbot, panel):
+    stored = finish(qtbot, panel)
+    failed = replace(stored, result=None, error="loss is NaN")
+    panel.show_run(failed)
+    assert panel.header.note.text() == "failed"
+    panel.compare(stored)
+    assert "This run failed" in panel.message.text.text()
+    panel.show_run(stored)
+    panel.compare(failed)
+    assert "loss is NaN" in panel.message.text.text()
+    assert panel.comparison is None

@@ -32,6 +32,15 @@ def test_a_new_run_ends_a_comparison(qtbot, panel):
     qtbot.waitUntil(lambda: not panel.running, timeout=3000)
 
 
+def test_the_form_makes_room_for_a_comparison(qtbot, panel):
+    stored = finish(qtbot, panel)
+    panel.header.form_button.setChecked(True)
+    panel.compare(stored)
+    assert not panel.form.isVisible()
+    panel.compare(None)
+    assert panel.form.isVisible()
+
+
 def test_numbers_of_two_runs_are_compared_in_words(qtbot, panel):
     stored = finish(qtbot, panel)
     panel.form.entries["steps_wanted"].control.setValue(7)
@@ -127,6 +136,18 @@ def test_every_sort_of_array_has_its_own_difference(qtbot, arrays):
     assert view.words.text() == "A: lift 0.0\nB: lift 2.0"
     choose(shown, "tokens")
     assert "the same bits" in shown.said.text()
+    arrays.compare(None)
+
+
+def test_where_nothing_can_be_subtracted_both_pictures_are_shown(qtbot, arrays):
+    shown = compared(qtbot, arrays, n=4)
+    shown.show_mode("difference")
+    for pair in shown.found.arrays:
+        object.__setattr__(pair, "difference", None)
+    found = shown.found
+    shown.array.clear()
+    shown._take(found)
+    assert shown.mode == "side"
     arrays.compare(None)
 
 

@@ -1,6 +1,7 @@
 """Where a picture comes from, told on a card, with a technique that only counts."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 from PySide6.QtCore import Qt
@@ -48,6 +49,34 @@ def test_a_note_written_on_the_card_goes_to_the_session(qtbot, panel):
     qtbot.keyClicks(shown.note, "the clean one")
     qtbot.keyClick(shown.note, Qt.Key.Key_Return)
     assert asked == [("note", (records.line, "the clean one"))]
+    shown.end()
+
+
+def test_a_note_of_two_lines_is_shown_and_kept_as_two(qtbot, panel):
+    records, asked = FakeRecords(), []
+    panel.watch_records(records)
+    panel.desk.asked.connect(lambda what, about: asked.append(about))
+    run = finish(qtbot, panel)
+    noted = panel.run_shown = replace(run, note="the clean one\nof two")
+    records.line = SimpleNamespace(run=noted, state="saved", note="", id=1)
+    panel.show_provenance()
+    shown = card(panel)
+    assert shown.note.toPlainText() == "the clean one\nof two"
+    assert shown.note.height() > 2 * shown.note.fontMetrics().lineSpacing()
+    assert "of two" not in shown.text.toPlainText()  # it is said once
+    shown.note.setFocus()
+    shown.text.setFocus()
+    assert asked == []
+    shown.end()
+
+
+def test_the_rows_of_the_card_are_as_wide_as_what_is_seen(qtbot, panel):
+    finish(qtbot, panel)
+    panel.resize(420, 300)
+    panel.show_provenance()
+    shown = card(panel)
+    assert shown.text.verticalScrollBar().isVisible()
+    assert shown.text.document().textWidth() == shown.text.viewport().width()
     shown.end()
 
 

@@ -11,7 +11,7 @@ from PySide6.QtGui import QImage
 
 from engine.errors import SpecError
 from engine.session import Run, Session
-from gui import examples, theme
+from gui import examples, exporting, theme
 from gui.focus import Focus, Opened
 from gui.panel import PLACES, panels
 from tests.gui.panel_kit import card
@@ -133,7 +133,7 @@ def test_stop_answers_at_once(qtbot, open_panel, make):
 def test_it_exports_a_picture_a_drawing_and_its_arrays(run, make, tmp_path):
     panel = run(make)
     for suffix in ("png", "svg", "npz"):
-        getattr(panel, f"export_{suffix}")(tmp_path / f"out.{suffix}")
+        exporting.save(panel, tmp_path / f"out.{suffix}")
     assert not QImage(str(tmp_path / "out.png")).isNull()
     assert "<svg" in (tmp_path / "out.svg").read_text(encoding="utf-8")
     with zipfile.ZipFile(tmp_path / "out.npz") as archive:
@@ -358,10 +358,10 @@ def test_the_focus_turns_both_pictures_of_a_comparison_and_their_difference(qtbo
 def test_a_comparison_is_exported_as_it_is_shown(qtbot, run, make, tmp_path):
     panel = run(make)
     other = other_run(qtbot, panel)
-    panel.export_png(tmp_path / "alone.png")
+    exporting.save(panel, tmp_path / "alone.png")
     panel.compare(other)
     for suffix in ("png", "svg"):
-        getattr(panel, f"export_{suffix}")(tmp_path / f"both.{suffix}")
+        exporting.save(panel, tmp_path / f"both.{suffix}")
     assert QImage(str(tmp_path / "both.png")) != QImage(str(tmp_path / "alone.png"))
     assert "<svg" in (tmp_path / "both.svg").read_text(encoding="utf-8")
     panel.compare(None)

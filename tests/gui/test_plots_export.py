@@ -125,6 +125,73 @@ def test_few_heads_are_rectangles_and_many_one_image(qtbot):
         assert len(list(root.iter(f"{SVG}image"))) == images
 
 
+def test_dots_of_a_long_pattern_are_no_finer_on_paper_than_print_can_hold(qtbot):
+    gallery = Gallery()
+    qtbot.addWidget(gallery)
+    gallery.resize(400, 400)
+    gallery.set_patterns(np.eye(120, dtype=np.float32)[None, None].repeat(12, 0).repeat(12, 1))
+    with theme.on_paper():
+        image = gallery._stitch(gallery.cells, 4)  # [y, x, 4]
+    blue = (image[..., 0] < 100) & (image[..., 3] > 0)  # [y, x]
+    line = blue[np.flatnonzero(blue.any(axis=1))[20]].astype(np.int8)
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], line, [0]])))
+    assert (ends[1::2] - ends[::2]).min() >= 2  # of four pixels to one of the layout
+
+
+def test_what_is_below_zero_has_a_sign_on_paper_where_it_has_no_number(qtbot):
+    heat_map = HeatMap()
+    qtbot.addWidget(heat_map)
+    heat_map.resize(260, 120)
+    drawn = []
+    for sign in (1, -1):
+        values = np.array([[0.0, 0.01, sign * 0.9] * 4, [0.5] * 12], np.float32)
+        heat_map.set_data(values, ["0", "1"], [str(n) for n in range(12)], scale="diverging",
+                          limits=(-1, 1), bar=False)  # fmt: skip
+        with theme.on_paper():
+            drawn.append(len(list(xml.fromstring(svg_bytes(heat_map)).iter(f"{SVG}polyline"))))
+    assert drawn[1] == drawn[0] + 4
+
+
+def test_the_labels_of_a_colour_bar_are_never_cut_short(qtbot):
+    heat_map = HeatMap()
+    qtbot.addWidget(heat_map)
+    heat_map.resize(400, 300)
+    for reach in (0.0336, 1.23e-5, 1.0, 1234567.0):
+        heat_map.set_data(np.full((2, 2), reach), ["0", "1"], ["a", "b"], scale="diverging",
+                          unit="nats of recovered")  # fmt: skip
+        with theme.on_paper():
+            root = xml.fromstring(svg_bytes(heat_map))
+        assert not any("…" in (node.text or "") for node in root.iter(f"{SVG}text")), reach
+
+
+def test_on_a_page_no_token_is_cut_short_because_the_others_are_not(qtbot):
+    heat_map = HeatMap()
+    qtbot.addWidget(heat_map)
+    heat_map.resize(600, 300)
+    names = ["a"] * 11 + [" ball / apple"]
+    heat_map.set_data(np.zeros((2, 12)), ["0", "1"], names, tokens="cols")
+    for paper, cut in ((False, True), (True, False)):
+        heat_map.changed()
+        if paper:
+            with theme.on_paper():
+                drawing = svg_bytes(heat_map)
+        else:
+            drawing = svg_bytes(heat_map)
+        assert ("…" in drawing.decode()) == cut
+
+
+def test_marks_without_their_letters_are_said(qtbot):
+    gallery = Gallery()
+    qtbot.addWidget(gallery)
+    gallery.set_patterns(np.zeros((4, 4, 8, 8)))
+    for width, said in ((130, "no room for their letters"), (400, "")):
+        gallery.resize(width, 400)
+        gallery.changed()
+        gallery.set_badges({(0, 0): ("I", 0)})
+        assert said in gallery.cramped()
+        assert bool(said) == bool(gallery.cramped())
+
+
 def test_a_file_that_cannot_be_written_is_an_oserror_and_leaves_nothing(tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         write_whole(tmp_path / "nowhere" / "map.png", b"new")

@@ -56,7 +56,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def table(qtbot, panel, file):
-    panel.open_table(file)
+    panel.open_file(file)
     qtbot.waitUntil(panel.table.isVisible, timeout=2000)
     return panel.table
 
@@ -108,6 +108,18 @@ def test_a_row_is_found_by_a_word_or_its_number(qtbot, table, desk):
     qtbot.mouseClick(table.place, Qt.MouseButton.LeftButton)
     qtbot.keyClick(table.list, Qt.Key.Key_Escape)
     assert not table.list.isVisible()
+
+
+def test_a_large_table_is_searched_a_little_at_a_time(qtbot, table, monkeypatch):
+    monkeypatch.setattr("gui.table_bar.SLICE_SECONDS", 0.0)
+    monkeypatch.setattr("gui.table_bar.STRIDE", 1)
+    table.list.set_rows(table.table.rows * 20)
+    table.list.filter.setText("mat")
+    assert table.list.count.text().endswith(" so far")
+    qtbot.waitUntil(lambda: table.list.count.text() == "20 of 60", timeout=2000)
+    table.list.filter.setText("the dog")
+    qtbot.keyClick(table.list.filter, Qt.Key.Key_Return)  # waits for what it chooses from
+    assert table.row == 0
 
 
 def test_editing_by_hand_drops_the_origin(qtbot, panel, table, desk):
@@ -167,7 +179,7 @@ def test_a_table_is_opened_where_it_is_dropped(qtbot, panel, file):
 def test_what_was_left_out_of_a_table_is_said(qtbot, panel, tmp_path):
     bad = tmp_path / "bad.csv"
     bad.write_text("clean,corupted,bos\nthe cat,,\nthe dog,,maybe\n", encoding="utf-8")
-    panel.open_table(bad)
+    panel.open_file(bad)
     qtbot.waitUntil(panel.message.isVisible, timeout=2000)
     said = panel.message.text.text()
     assert "bad.csv: 1 row is left out (line 3: bos: 'maybe'" in said
@@ -178,7 +190,7 @@ def test_a_table_that_cannot_be_read_says_why_and_leaves_the_desk(qtbot, panel, 
     before = desk.prompts
     bad = tmp_path / "bad.csv"
     bad.write_bytes("clean\nd\xe9j\xe0\n".encode("latin-1"))
-    panel.open_table(bad)
+    panel.open_file(bad)
     qtbot.waitUntil(panel.message.isVisible, timeout=2000)
     assert "line 2 is not UTF-8" in panel.message.text.text()
     assert desk.prompts == before

@@ -152,15 +152,25 @@ def test_runs_that_were_only_in_memory_are_in_the_saved_session(
 
 def test_the_digest_of_the_weights_reaches_earlier_runs(qtbot, records, counting):
     add(qtbot, records, made(counting, model=header()))
-    records.learn(header().digest, "b" * 64)
+    records.learn(header().digest, "b" * 64, "2026")
     settle(qtbot, records)
     assert records.entries[0].run.model.digest == "b" * 64
     assert stored(records.path)[0].model.digest == "b" * 64
 
 
+def test_a_run_from_before_these_weights_were_opened_keeps_the_digest_it_has(
+    qtbot, records, counting
+):
+    add(qtbot, records, made(counting, model=header()))
+    records.learn(header().digest, "b" * 64, "2026-11-23")
+    settle(qtbot, records)
+    assert records.entries[0].run.model.digest == header().digest
+    assert stored(records.path)[0].model.digest == header().digest
+
+
 def test_a_digest_learnt_while_a_run_was_written_is_in_the_file(qtbot, records, counting):
     records.add(made(counting, model=header()))
-    records.learn(header().digest, "b" * 64)
+    records.learn(header().digest, "b" * 64, "2026")
     settle(qtbot, records)
     assert stored(records.path)[0].model.digest == "b" * 64
 
@@ -218,6 +228,23 @@ def test_a_large_result_is_kept_on_request(qtbot, records, counting, monkeypatch
         assert len(session.runs()) == 1
 
 
+def test_what_is_done_to_a_run_while_its_large_result_is_stored_is_in_the_file(
+    qtbot, records, counting, monkeypatch
+):
+    monkeypatch.setattr("gui.run_log.LARGE", 4)
+    monkeypatch.setattr("engine.session.store.LARGE", 4)
+    (entry,) = add(qtbot, records, made(counting, 7))
+    records.keep_large(entry)
+    records.rename(entry, "named meanwhile")
+    settle(qtbot, records)
+    assert titles(records.path) == ["named meanwhile"]
+    (other,) = add(qtbot, records, made(counting, 8))
+    records.keep_large(other)
+    records.new()  # the line is gone before the result is stored
+    settle(qtbot, records)
+    assert records.entries == []
+
+
 def test_how_a_run_was_seen_last_is_kept(qtbot, records, counting):
     (entry,) = add(qtbot, records, made(counting))
     records.viewed(entry.run, {"focus": {"layer": 1}, "panel": {}})
@@ -244,7 +271,10 @@ def test_data_that_is_gone_is_asked_for_by_name_and_found_elsewhere(
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes(b"the cat sat\n" * 100_000)
     add(qtbot, records, made(counting))
-    ref = records.put_data("corpus", corpus)
+    kept = []
+    records.kept_data.put_file("corpus", corpus, kept.append)
+    qtbot.waitUntil(lambda: bool(kept), timeout=5000)
+    (ref,) = kept
     settle(qtbot, records)
     path = records.path
     records.new()
@@ -285,3 +315,12 @@ def test_waiting_for_the_writer_is_bounded(qtbot, records, counting, monkeypatch
 def test_sizes_are_of_arrays(counting):
     run = made(counting)
     assert entries_of.nbytes(run.result) == np.int64(0).nbytes
+
+
+def test_the_size_of_a_session_can_be_asked_while_its_log_goes(
+    qtbot, records, counting, monkeypatch
+):
+    add(qtbot, records, made(counting))
+    monkeypatch.setattr("pathlib.Path.exists", lambda path: True)  # it was there a moment ago
+    records.path.with_name(records.path.name + "-wal").unlink(missing_ok=True)
+    assert records.nbytes == records.path.stat().st_size

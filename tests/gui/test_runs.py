@@ -229,6 +229,17 @@ def test_a_note_is_saved_with_control_enter_and_left_with_escape(qtbot, open_run
     assert some.all[3].run.note == "two\nlines"
 
 
+def test_the_note_of_a_run_with_a_long_title_stays_in_the_window(qtbot, open_runs, some):
+    panel = open_runs(some, 700)
+    some.rename(some.all[3], "a title " * 20)
+    panel.table.choose(1)
+    panel.write_note()
+    pad = panel.findChild(NotePad)
+    right = panel.mapToGlobal(panel.rect().topRight()).x()
+    assert pad.geometry().right() < right
+    qtbot.keyClick(pad.text, Qt.Key.Key_Escape)
+
+
 def test_deleted_runs_come_back_with_undo_and_from_the_trash(qtbot, open_runs, some):
     panel = open_runs(some)
     panel.table.choose(0)

@@ -320,7 +320,9 @@ def test_data_that_is_gone_is_listed_with_a_way_to_locate_it(qtbot, window, coun
     corpus = tmp_path / "corpus.txt"
     corpus.write_bytes(b"the cat sat\n" * 100_000)
     window.records.add(made(counting))
-    window.records.put_data("corpus", corpus)
+    kept = []
+    window.records.kept_data.put_file("corpus", corpus, kept.append)
+    qtbot.waitUntil(lambda: bool(kept), timeout=5000)
     settle(qtbot, window.records)
     path = window.records.path
     window.session.new()

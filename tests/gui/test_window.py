@@ -44,6 +44,13 @@ def test_a_weight_file_dropped_on_it_opens_its_folder(qtbot, window, bundled):
     qtbot.waitUntil(lambda: window.desk.model is not None, timeout=5000)
 
 
+def test_a_table_of_prompts_is_read_wherever_it_is_dropped(qtbot, reading, tmp_path):
+    file = tmp_path / "pairs.CSV"
+    file.write_text("clean,corrupted\ncat sun,cat dog\n", encoding="utf-8")
+    drop(reading, file)
+    qtbot.waitUntil(lambda: reading.desk.prompts.corrupted == "cat dog", timeout=5000)
+
+
 def test_what_cannot_be_opened_is_named_with_a_next_step(qtbot, window, tmp_path):
     drop(window, tmp_path)
     qtbot.waitUntil(lambda: bool(window.findChildren(Notice)), timeout=5000)
@@ -136,10 +143,22 @@ def test_the_theme_switch_dresses_everything_and_is_remembered(qtbot, reading):
 
 def test_presentation_is_larger_and_comes_back(qtbot, reading):
     size = QApplication.font().pixelSize()
+    runs = next(panel for panel in reading.panels if panel.place == "bottom")
+    runs.unfold()
     reading.switch_presentation()
     assert QApplication.font().pixelSize() > size
+    assert not runs.unfolded
     reading.switch_presentation()
     assert QApplication.font().pixelSize() == size
+    assert runs.unfolded
+
+
+def test_a_low_window_leaves_the_pictures_more_room_than_the_list(qtbot, reading):
+    reading.resize(1366, 768)
+    runs = next(panel for panel in reading.panels if panel.place == "bottom")
+    runs.unfold()
+    patching = panel_of(reading, "ActivationPatching")
+    qtbot.waitUntil(lambda: patching.height() > runs.height(), timeout=2000)
 
 
 def test_the_palette_finds_a_command_and_does_it(qtbot, reading):

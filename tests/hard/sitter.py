@@ -7,6 +7,9 @@ python -m tests.hard.sitter look
 from __future__ import annotations
 
 import sys
+import time
+import traceback
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ import numpy as np
 from gui import library, recovery, theme
 from gui.app import Tidy, application, run_until
 from tests.hard import work
-from tests.hard.child import say
+from tests.hard.child import say, told
 
 SECONDS = 60.0
 ROOM = 16_384  # bytes of any file; a run takes more
@@ -121,13 +124,42 @@ def look() -> None:
         still=[str(path) for path in recovery.unclosed()])  # fmt: skip
 
 
+def open_all() -> None:
+    """Sessions one after the other, as told: opened or refused, and whether a bug came up."""
+    window, tidy = open_window()
+    refused: list[str] = []
+    bugs: list[str] = []
+
+    def bug(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        frames = [f"{Path(f.filename).name}:{f.lineno}" for f in traceback.extract_tb(trace)]
+        bugs.append(f"{kind.__name__}: {str(error)[:200]} at {' < '.join(frames[::-1])}")
+
+    sys.excepthook = bug
+    window.records.refused.connect(lambda error: refused.append(error.why))
+    say(ready=True)
+    while (order := told()) is not None:
+        path = Path(order["path"])
+        refused.clear()
+        bugs.clear()
+        began, opened = time.perf_counter(), lambda path=path: window.records.path == path
+        window.open_path(path)
+        run_until(lambda is_open=opened: is_open() or bool(refused or bugs), SECONDS)
+        seconds = time.perf_counter() - began
+        run_until(lambda: not window.jobs.running, SECONDS)  # its model, its newest runs
+        window.grab()
+        say(opened=opened(), refused=refused[:1], bugs=bugs, seconds=seconds,
+            rows=len(window.records.entries))  # fmt: skip
+    window.close()
+    tidy.stop()
+
+
 def main() -> None:
     what, *seed = sys.argv[1:]
     application()
     if what == "work":
         sit(int(seed[0]))
     else:
-        {"look": look, "full": full}[what]()
+        {"look": look, "full": full, "open": open_all}[what]()
 
 
 if __name__ == "__main__":

@@ -217,6 +217,7 @@ def test_a_program_that_holds_the_file_is_said_and_the_run_waits(
     path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session_file, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(session_file, "_FOLDING_SECONDS", 0.05)
     writer = Writer(path)
     with Child("neighbour", "hold", path) as child:
         child.expect("ready")

@@ -1,4 +1,6 @@
-"""The window is killed at work, or the disk is full: no run that was saved or shown is lost."""
+"""The window is killed at work, or the disk is full: no run that was saved or shown is lost;
+and a spoiled session is opened as far as it can be read, or refused in words.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,11 @@ import pytest
 from engine.session import Session
 from tests.hard import work
 from tests.hard.child import Child
+from tests.hard.claims import sealed_by_a_stranger, too_many, wrong_values
+from tests.hard.damage import flipped_bits_in_the_tables
 
+SHOWN = (sealed_by_a_stranger, wrong_values, too_many, flipped_bits_in_the_tables)
+FILES = 120
 LONGEST = 2.0  # seconds at work
 
 
@@ -67,3 +73,35 @@ def test_a_full_disk_is_said_in_the_window_and_work_goes_on_in_memory(home: Path
     assert full["drawn"]
     assert after["states"] == ["saved"] * (3 * count)
     assert not after["bad"]
+
+
+@pytest.mark.hard
+def test_spoiled_sessions_are_opened_or_refused_by_the_window(
+    seed: int, say: Callable[[str], None], data: Path, tmp_path: Path, home: Path
+) -> None:
+    rng = np.random.default_rng([seed, 1])
+    bases = sorted((data / "sessions").glob("*.mscope"))
+    wrong: list[str] = []
+    slowest, opened = 0.0, 0
+    with Child("sitter", "open") as child:
+        child.expect("ready")
+        for case in range(FILES):
+            folder = tmp_path / f"{case}"
+            folder.mkdir()
+            base = bases[int(rng.integers(len(bases)))]
+            for file in base.parent.glob(f"{base.name}*"):
+                shutil.copyfile(file, folder / file.name)
+            path = folder / base.name
+            spoil = SHOWN[case % len(SHOWN)]
+            about = f"seed {seed}, file {case}: {base.name}: {spoil(path, rng)}"
+            child.tell(path=str(path))
+            answer = child.hear()
+            assert answer is not None, f"{about}: {child.end()}"
+            wrong += [f"{about}: {bug}" for bug in answer["bugs"]]
+            if not (answer["opened"] or answer["refused"]):
+                wrong.append(f"{about}: neither opened nor refused")
+            slowest, opened = max(slowest, answer["seconds"]), opened + answer["opened"]
+            shutil.rmtree(folder)
+    say(f"{FILES} spoiled files in the window, seed {seed}: {opened} opened, {len(wrong)} wrong;"
+        f" slowest {slowest:.2f} s until it was listed or refused")  # fmt: skip
+    assert not wrong, "\n".join([f"{len(wrong)} wrong", *wrong[:50]])
