@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -86,7 +87,7 @@ class Showing(QObject):
             desk.activate(here[0].folder)
             if here[0].model is not None:
                 return  # the window goes on once the prompts have settled
-        elif folder.is_dir():
+        elif os.path.isdir(folder):  # a name too long for the system is no folder either
             self.window_.opener.open(folder)
         else:
             self.go_on()

@@ -160,7 +160,7 @@ class RowList(QFrame):
         self._found: list[int] = []
         self._wanted = ""
         self._at = 0  # the row that is looked at next
-        self._timer = QTimer(self, interval=0)
+        self._timer = QTimer(self, singleShot=True, interval=0)
         self._timer.timeout.connect(self._look_on)
 
     def set_rows(self, rows: tuple[PromptRow, ...]) -> None:
@@ -192,6 +192,8 @@ class RowList(QFrame):
 
     def _look_on(self) -> None:
         """Some more rows; a large table would hold up the window if all were asked at once."""
+        self._timer.stop()  # Enter does not wait for it
+        self._timer.stop()  # it was asked for by name: Enter does not wait for the timer
         until, total = time.perf_counter() + SLICE_SECONDS, len(self._all)
         late = False
         while self._at < total and not late:
@@ -203,7 +205,6 @@ class RowList(QFrame):
             self.count.setText(f"{len(self._found):,} so far")
             self._timer.start()
             return
-        self._timer.stop()
         number = self._wanted.replace(",", "")
         plain = number.isascii() and number.isdigit() and len(number) < 9
         if plain and 0 < int(number) <= total:
