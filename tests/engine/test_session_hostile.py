@@ -119,13 +119,9 @@ def test_a_result_of_impossible_axes_is_refused_before_anything_draws_it() -> No
     result = make_result(3)
     arrays, values = pack(result)
     technique = type(make_run(1).spec)
-    for name, shape, why in (
-        ("grid", (1, *result.grid.shape), "grid has 3 axes and should have 2"),
-        ("empty", (len(result.grid) + 1, 2), "along row where"),
-    ):
-        forged = arrays | {name: np.zeros(shape, arrays[name].dtype)}
-        with pytest.raises(ValueError, match=why):
-            unpack(technique, forged, values)
+    forged = arrays | {"grid": np.zeros((1, *result.grid.shape), result.grid.dtype)}
+    with pytest.raises(ValueError, match="grid has 3 axes and should have 2"):
+        unpack(technique, forged, values)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def random_spec(model: Any, rng: np.random.Generator) -> Technique:
 def grown(result: Any, nbytes: int, rng: np.random.Generator) -> Any:
     """The result with its first float array drawn anew, `nbytes` long: no two are the same."""
     name = next(f.name for f in fields(result) if getattr(result, f.name).dtype.kind == "f")
-    rows = max(1, nbytes // 256)
-    return replace(result, **{name: rng.random((rows, 64), np.float32)})  # [rows, 64]
+    rows, others = max(1, nbytes // 256), (1,) * (getattr(result, name).ndim - 2)
+    return replace(result, **{name: rng.random((rows, *others, 64), np.float32)})
 
 
 def random_run(model: Any, rng: np.random.Generator, least: int = 1 << 10, most: int = 8 << 20):
