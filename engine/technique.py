@@ -74,16 +74,17 @@ def param(
     live: bool = False,
     role: str = "",
     advanced: bool = False,
+    scale: str = "",
 ) -> Any:
     """A hyperparameter: default, one line of help, limits (inclusive), choices, live.
 
     A tuple's limits are those of its elements. `role` tells a form which widget fills it: "prompt"
     (text or token ids), "token" (one token of the open model's vocabulary), "seed"; "" = by type.
-    `advanced` folds it away.
+    `advanced` folds it away. `scale` "log": equal steps of a slider are equal factors.
     """
     about = {
         "help": help, "low": low, "high": high, "choices": choices,
-        "live": live, "role": role, "advanced": advanced,
+        "live": live, "role": role, "advanced": advanced, "scale": scale,
     }  # fmt: skip
     return field(default=default, metadata=about)
 
@@ -113,6 +114,8 @@ class Technique:
     needs: ClassVar[tuple[str, ...]] = ("forward",)
     takes_interventions: ClassVar[bool] = True
     blas: ClassVar[blas_threads.Blas] = "all"
+    quick: ClassVar[Mapping[str, Any]] = {}
+    """Settings in which it ends within a second, for a self-test; {} where the defaults do."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

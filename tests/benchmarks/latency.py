@@ -1,12 +1,13 @@
 """How smooth the window is while a grid fills: `make latency`.
 
-    python tests/benchmarks/latency.py [--seconds 30] [--model NAME]... [--storing]
+    python tests/benchmarks/latency.py [--seconds 30] [--model NAME]... [--storing] [--toy]
 
 The real window in its default arrangement. A patching run fills its grid and begins again as soon
 as it has ended; after every eighth grid the lens and the heads run anew too. A timer of 16 ms
 measures how late the event loop comes: lateness = gap between two ticks - 16 ms. Then a result of
 300 MB is stored again and again while the window is looked at, Stop is pressed in the middle of ten
-grids, and the program is started five times in a fresh process. The exit code says only whether the
+grids, toy models are trained live in the Superposition Explorer, and the program is started five
+times in a fresh process. The exit code says only whether the
 measuring itself went well.
 """
 
@@ -32,6 +33,7 @@ import numpy as np
 import PySide6
 from PySide6.QtCore import QEvent, QEventLoop, Qt, QTimer
 
+from engine import technique
 from gui import library, theme
 from gui.app import Tidy, application, run_until
 from gui.focus import Opened, PromptPair
@@ -46,7 +48,12 @@ STOPS, STARTS = 10, 5
 N_POS = 16
 SMALL, LARGE = "bundled", "gpt2-small-sized"
 PAUSE = 8  # the other panels run after every eighth grid
-GRID, LENS = "ActivationPatching", "LogitLens"
+GRID, LENS, TOY = "ActivationPatching", "LogitLens", "ToyModel"
+TOYS: tuple[dict[str, Any], ...] = (
+    {"n_features": 8, "d_hidden": 2, "batch": 64},
+    {"n_features": 8, "d_hidden": 3, "batch": 64},
+    {"n_features": 80, "d_hidden": 2, "batch": 64},
+)
 STORED_BYTES = 300 << 20
 STORING_SECONDS = 10.0  # of each run
 ROOM = 16 << 30  # bytes of disk: three runs of so many seconds, and the log beside the file
@@ -58,7 +65,11 @@ class Bench:
     def __init__(self, app: Any, window: Any) -> None:
         self.app, self.window = app, window
         self.grid = next(panel for panel in window.panels if panel.kind == GRID)
-        self.others = [panel for panel in window.panels if panel.kind and panel is not self.grid]
+        self.others = [
+            panel for panel in window.panels
+            if panel.kind and technique.of(panel.kind).needs and panel is not self.grid
+        ]  # fmt: skip
+        self.toy = next(panel for panel in window.panels if panel.kind == TOY)
         self.goes_on = False
         self.grids, self.stored, self.filling = 0, 0, 0.0
         self.large: Any = None
@@ -134,6 +145,20 @@ class Bench:
         timer.stop()
         self.filling = float(np.mean(filling))
         return sorted(np.diff(ticks) * 1000 - TICK_MS)
+
+    def training(self, seconds: float, **fields: Any) -> tuple[list[float], float, float]:
+        """The same while a toy model trains in sight; pictures and training steps a second."""
+        self.toy.form.show_spec(technique.of(TOY)(n_steps=1_000_000, **fields))
+        if self.toy.run() is None:
+            raise SystemExit(f"the toy model did not start: {self.toy.message.text.text()}")
+        wait(lambda: self.toy.result is not None and self.toy.result.step > 0, "the toy model")
+        drawn: list[int] = []
+        self.toy.shown.connect(lambda result: drawn.append(result.step))
+        late = self._ticks(seconds, lambda: self.toy.running)
+        self.toy.shown.disconnect()
+        self.toy.stop()
+        wait(lambda: not self.toy.running, "the toy model")
+        return late, len(drawn) / seconds, (drawn[-1] - drawn[0]) / seconds
 
     def make_large(self) -> None:
         """A run of the lens with a result of 300 MB, too large to be kept unless asked for."""
@@ -231,6 +256,23 @@ def measure_lateness(bench: Bench, name: str, seconds: float) -> None:
     print("  lateness, median p99:", verdict(statistics.median(tails), GOAL_LATENESS, "ms"))
 
 
+def measure_training(bench: Bench, seconds: float) -> None:
+    bench.window.reveal(bench.toy)
+    bench.settle()
+    print("\ntoy model training live")
+    for fields in TOYS:
+        words = ", ".join(f"{name} {value}" for name, value in fields.items())
+        print(f"  {words}")
+        print("  run      p50      p95      p99      max   ticks     fps   running   load")
+        tails, pace = [], []
+        for run in range(1, RUNS + 1):
+            late, pictures, steps = bench.training(seconds, **fields)
+            tails.append(table_row(run, late, round(pictures), bench.filling))
+            pace.append(steps)
+        print("  lateness, median p99:", verdict(statistics.median(tails), GOAL_LATENESS, "ms"))
+        print(f"  training steps a second, median: {statistics.median(pace):,.0f}", flush=True)
+
+
 def measure_storing(bench: Bench) -> None:
     if shutil.disk_usage(tempfile.gettempdir()).free < ROOM:
         print(f"  storing 300 MB: skipped, it takes {ROOM >> 30} GB of disk")
@@ -311,6 +353,7 @@ def measure_start() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--storing", action="store_true", help="only the scene of storing")
+    parser.add_argument("--toy", action="store_true", help="only the scene of live training")
     parser.add_argument("--seconds", type=float, default=30.0, help="length of each run")
     parser.add_argument("--model", action="append", choices=(SMALL, LARGE), help="default: both")
     given = parser.parse_args()
@@ -321,6 +364,10 @@ def main() -> None:
         f"{RUNS} runs of {given.seconds:g} s, lateness of a {TICK_MS} ms timer in ms",
         flush=True,
     )
+    if given.toy:
+        with window() as bench:
+            measure_training(bench, given.seconds)
+        return
     for name in given.model or ((SMALL,) if given.storing else (SMALL, LARGE)):
         with window() as bench:
             bench.open(name)
@@ -328,6 +375,8 @@ def main() -> None:
                 measure_lateness(bench, name, given.seconds)
             if name == SMALL:
                 measure_storing(bench)
+            if name == SMALL and not given.storing:
+                measure_training(bench, given.seconds)
             if name == LARGE:
                 measure_stop(bench)
     if not given.storing:

@@ -32,6 +32,8 @@ class Sitter:
         self.marks: dict[int, str] = {}  # by the key of a line
         self.told: set[int] = set()
         self.panels = [panel for panel in window.panels if panel.kind]
+        for panel in self.panels:
+            panel.form.make_quick()
         self.records.changed.connect(self.look)
 
     def look(self) -> None:
@@ -84,6 +86,8 @@ def full() -> None:
     window, tidy = ready_window()
     records = window.records
     panels = [panel for panel in window.panels if panel.kind]
+    for panel in panels:
+        panel.form.make_quick()
 
     def run_all() -> None:
         before = len(records.entries)

@@ -1,0 +1,1 @@
+"""Toy models of superposition: training in batches, and the geometry of what was learnt."""
