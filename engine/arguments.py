@@ -67,6 +67,36 @@ def parser() -> argparse.ArgumentParser:
         "--session", metavar="FILE.mscope",
         help="add the run to this session, made if it is not there; `export` writes it from there",
     )  # fmt: skip
+    one = command("sweep", "Run a technique for every combination of field values and seeds.")
+    one.add_argument("kind", metavar="KIND")
+    one.add_argument("--model", metavar="FOLDER", help="the network to read")
+    one.add_argument("--spec", metavar="FILE.json", help="values of the other fields, as JSON")
+    one.add_argument(
+        "--set", metavar="FIELD=VALUE", action="append", default=[],
+        help="one of the other fields, as in `run`",
+    )  # fmt: skip
+    one.add_argument(
+        "--grid", metavar="FIELD=[VALUE, ...]", action="append", default=[],
+        help="a field and the values it takes, as JSON; each one is an axis of the arrays",
+    )  # fmt: skip
+    one.add_argument(
+        "--seeds", metavar="N", type=int, default=1,
+        help="seeds of every combination, counted from the spec's own; default: 1",
+    )  # fmt: skip
+    one.add_argument(
+        "--keep", choices=("metrics", "results"), default="metrics",
+        help="metrics: every metric and every result that is one number; results: all arrays too",
+    )  # fmt: skip
+    one.add_argument(
+        "--executor", metavar="WHERE", default="processes",
+        help="processes (of this machine; the default), inline (one after the other), or "
+        "dask://host:port (needs the extra `dask`; whoever controls that scheduler can run any "
+        "code on this machine and on the workers: name your own alone); the numbers are the same",
+    )  # fmt: skip
+    one.add_argument(
+        "--workers", metavar="N", type=int, default=0, help="processes; default: one per core"
+    )
+    one.add_argument("--out", metavar="FILE.npz", required=True, help="where the arrays go")
     one = command("session", "List the runs of a session file.")
     one.add_argument("file", metavar="FILE.mscope")
     one.add_argument("--json", action="store_true", help="the same as JSON")

@@ -189,10 +189,7 @@ def _run(arguments: argparse.Namespace) -> int:
     session = Path(arguments.session) if arguments.session else None
     if out is not None and session is not None and out.resolve() == session.resolve():
         raise WrongArguments("--out and --session name the same file: give each its own")
-    if spec.needs and not arguments.model:
-        raise WrongArguments(f"{arguments.kind} reads a model: add --model FOLDER")
-    if arguments.model and not spec.needs:
-        raise WrongArguments(f"{arguments.kind} reads no model: leave --model out")
+    _check_model(spec, arguments)
     if interventions and not (spec.needs and spec.takes_interventions):
         raise WrongArguments(f"{arguments.kind} takes no interventions: leave --intervene out")
     if session is not None:
@@ -215,6 +212,46 @@ def _run(arguments: argparse.Namespace) -> int:
     if error is None:
         return _fail(1, f"stopped{kept or '; nothing was written'}")
     return _failure(error, kept)
+
+
+def _check_model(spec: Any, arguments: argparse.Namespace) -> None:
+    if spec.needs and not arguments.model:
+        raise WrongArguments(f"{arguments.kind} reads a model: add --model FOLDER")
+    if arguments.model and not spec.needs:
+        raise WrongArguments(f"{arguments.kind} reads no model: leave --model out")
+
+
+def _sweep(arguments: argparse.Namespace) -> int:
+    from engine.headless import read_grid, sweep_to_file
+    from engine.refs import Ref
+    from engine.sweep import Sweep, executor_of, model_ref
+
+    spec, out = _spec(arguments), _writable(arguments.out)
+    _check_model(spec, arguments)
+    executor = executor_of(arguments.executor, arguments.workers)
+    unread = Ref("model", "", arguments.model) if arguments.model else None
+    grid = read_grid(arguments.grid)
+    sweep = Sweep(spec, grid, arguments.seeds, unread, arguments.keep, executor)
+    if unread is not None:  # not before the rest was found to be right: it reads every byte
+        sweep = replace(sweep, model=model_ref(arguments.model))
+    result, error = sweep_to_file(sweep, out, sys.stderr, arguments.executor)
+    kept, told = "; nothing was written", ""
+    if result is not None:
+        first = result.failures[0] if result.failures else None
+        more = f", {len(result.failures)} failed" if first else ""
+        told = f"{out}: {result.finished} of {result.total} cells{more}"
+        told += f"; the first one, {first.cell}: {first.message}" if first else ""
+        if not result.values and not result.results:
+            told += "; nothing in them is one number: add --keep results"
+        kept = f"; what was computed until then is in {told}"
+    if error is not None:
+        return _failure(error, kept)
+    if result is None or result.finished + len(result.failures) < result.total:
+        return _fail(1, f"stopped{kept}")
+    if not result.finished:
+        return _fail(1, told)
+    print(_shown(told), file=sys.stderr)
+    return 0
 
 
 def _writable(path: str) -> Path:
@@ -326,6 +363,7 @@ _COMMANDS = {
     "techniques": _techniques,
     "describe": _describe,
     "run": _run,
+    "sweep": _sweep,
     "session": _session,
     "export": _export,
     "cache": _cache,

@@ -6,11 +6,13 @@ then.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,8 +35,9 @@ from engine.model.hooks import optional_axes
 from engine.model.taps import chooser
 from engine.session import Run, RunRow, Session, pack
 from engine.session.json_text import strict_json
-from engine.session.run import IDS, digest
-from engine.technique import Technique
+from engine.session.run import IDS, digest, versions
+from engine.sweep import Sweep, SweepResult
+from engine.technique import Technique, to_json
 from engine.worker import DONE, Tick, Worker
 
 _WORDS = 20_000  # tokens whose texts are kept with a run
@@ -58,7 +61,7 @@ def run_to_file(
 
     changes are made at their steps. out: .npz, or .csv for a table. session: a file, new or old,
     that the run is added to, whatever its size. The run has its number there, and the digest of
-    the model's weights. The first KeyboardInterrupt stops the run, a second one is passed on.
+    the model's weights.
     """
     model = open_model(folder) if folder is not None else None
     if model is not None:
@@ -71,6 +74,24 @@ def run_to_file(
         # alone does not tell a fine-tuned model from its original.
         model.digest = weights_digest(model)
     worker = Worker(spec, model, interventions=tuple(interventions), replay=tuple(changes))
+    result, metrics, error = _followed(worker, stream)
+    run = Run.of(worker, result, error, metrics, words=_words(model, result))
+    if result is not None:
+        run = replace(run, digest=digest(*pack(result)))
+    try:
+        if result is not None and out is not None:
+            EXPORTS[out.suffix.lower().removeprefix(".")](run, out)
+    finally:  # one of the two may be on a full disk
+        if session is not None:
+            run = replace(run, id=_keep(run, session))
+    return run, error
+
+
+def _followed(worker: Worker, stream: TextIO) -> tuple[Any, dict[str, float], BaseException | None]:
+    """Run to the end with a line of progress: result so far, last metrics, what went wrong.
+
+    The first KeyboardInterrupt stops the run, a second one is passed on.
+    """
     progress = Progress(stream)
     result, metrics, stopping = None, {}, False
     while True:
@@ -91,16 +112,7 @@ def run_to_file(
             stopping = True
             worker.cancel()
     progress.end()
-    run = Run.of(worker, result, poll.error, metrics, words=_words(model, result))
-    if result is not None:
-        run = replace(run, digest=digest(*pack(result)))
-    try:
-        if result is not None and out is not None:
-            EXPORTS[out.suffix.lower().removeprefix(".")](run, out)
-    finally:  # one of the two may be on a full disk
-        if session is not None:
-            run = replace(run, id=_keep(run, session))
-    return run, poll.error
+    return result, metrics, poll.error
 
 
 def _keep(run: Run, path: Path) -> int:
@@ -125,6 +137,63 @@ def _words(model: Any, result: Any) -> dict[int, str]:
             found.update(np.unique(value[value >= 0]).tolist())
     ids = sorted(found)[:_WORDS]
     return dict(zip(ids, model.pieces(ids), strict=True))
+
+
+# --- sweeps ------------------------------------------------------------------------------------
+
+
+def read_grid(typed: Sequence[str]) -> dict[str, list[Any]]:
+    """The axes typed as FIELD=[VALUE, ...]; SpecError where one is not a JSON list."""
+    grid = {}
+    for entry in typed:
+        name, _, text = entry.partition("=")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            values = None
+        if not isinstance(values, list):
+            raise SpecError("--grid", f"{entry}: write it as field=[value, value], a JSON list")
+        if name in grid:
+            raise SpecError("--grid", f"{name} is there twice: write its values as one list")
+        grid[name] = values
+    return grid
+
+
+def sweep_to_file(
+    sweep: Sweep, out: Path, stream: TextIO, where: str
+) -> tuple[SweepResult | None, BaseException | None]:
+    """Run a sweep and write what is finished, also of one that was stopped or that failed.
+
+    None where no cell was finished: then there is no file. where: the executor in words.
+    """
+    worker = Worker(work=sweep.run)
+    result, _, error = _followed(worker, stream)
+    if result is None or not (result.finished or result.failures):
+        return None, error
+    about = {
+        "sweep": {
+            "spec": to_json(sweep.spec),
+            "grid": result.grid,
+            "seeds": result.seeds,
+            "keep": sweep.keep,
+            "model": sweep.model,
+        },
+        "provenance": {
+            "status": worker.state,
+            "error": "" if error is None else str(error),
+            "started": datetime.fromtimestamp(worker.began, UTC).isoformat(),
+            "seconds": worker.seconds,
+            "executor": where,
+            "blas_threads": 1,
+            "versions": versions(),
+            "made_by": result.made_by,
+        },
+    }
+    texts = {
+        name: np.array(strict_json(msgspec.to_builtins(value))) for name, value in about.items()
+    }
+    write_arrays(out, result.arrays() | texts)
+    return result, error
 
 
 # --- sessions ----------------------------------------------------------------------------------
@@ -254,8 +323,9 @@ class Progress:
         if tick.total:
             share = min(1.0, tick.step / tick.total)
             bar = "#" * round(_BAR * share)
-            left = tick.seconds * (1 - share) / share if share else 0.0
-            text = f"[{bar:<{_BAR}}] {text} {share:4.0%}, {_clock(left)} left"
+            text = f"[{bar:<{_BAR}}] {text} {share:4.0%}"
+            if share:
+                text += f", {_clock(tick.seconds * (1 - share) / share)} left"
         text += "".join(f"  {name} {value:.4g}" for name, value in tick.metrics.items())
         text = f"{text}  {tick.note}".rstrip()
         self.stream.write(f"\r\x1b[K{text[:_LINE]}" if self.live else f"{text}\n")

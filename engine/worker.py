@@ -53,7 +53,8 @@ class Worker:
     """One run: spec and model in; `poll cancel pause resume step send` while it runs.
 
     `spec` stays what the run began with, so that it and `changes` together replay the run: given as
-    `replay`, they are made at their steps, to the bits of `spec.run(model, changes)`. `work`
+    `replay`, they are made at their steps, to the bits of `spec.run(model, changes)`. At the first
+    update with a step of `hold_at` or more the run pauses by itself, and `hold_at` is None. `work`
     may be given instead: any callable taking `watch` (raises Cancelled after Stop) and
     `report(done, total)`, returning its result; for opening models and writing sessions.
     """
@@ -64,6 +65,7 @@ class Worker:
     work: Callable[[Callable[[], None], Callable[[int, int], None]], Any] | None = None
     changes: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     replay: Sequence[tuple[int, Mapping[str, Any]]] = ()
+    hold_at: int | None = None
     blas_threads: int = 0
     began: float = 0.0  # seconds since 1970
     seconds: float = 0.0
@@ -226,8 +228,10 @@ class Worker:
     def _wait_and_read(self, update: Update) -> Technique | None:
         """Hold here while paused, obey Stop, and hand over live changes."""
         with self._lock:  # or a Stop between the two lines would be waited for without end
-            if self._single and not self._stop.is_set():
+            holds = self.hold_at is not None and update.step >= self.hold_at
+            if (self._single or holds) and not self._stop.is_set():
                 self._single = False
+                self.hold_at = None if holds else self.hold_at
                 self._go.clear()
         if not self._go.is_set():
             result = update.snapshot()

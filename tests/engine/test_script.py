@@ -80,10 +80,10 @@ def example(cls: type[Technique]) -> Technique:
         for item in fields(cls)
         if item.metadata["role"] in EXAMPLES
     }
-    return cls(**values)
+    return cls(**{**cls.quick, **values})
 
 
-LIVE: dict[str, Any] = {}
+LIVE: dict[str, Any] = {"importance_decay": 0.8}
 """What a live field of this name is changed to, where doubling its value would not do."""
 
 
@@ -94,7 +94,7 @@ def changes_of(spec: Technique) -> list[tuple[int, dict[str, Any]]]:
         for item in fields(spec)
         if item.metadata.get("live")
     }
-    return [(1, change)] if change else []
+    return [(next(spec.steps(None)).step, change)] if change else []
 
 
 def recorded(spec: Technique, folder: Path) -> Run:
