@@ -41,7 +41,10 @@ ROOMY, THREE = 840, 1060  # px: room for two pictures, and for the difference be
 LOW = 260  # px: lower, the pictures need the room of their sentences
 COLUMN = 520  # px: narrower, pictures stand one under the other
 AT_ONCE = 16 << 20  # bytes that are compared while a person waits
-FOCUS = {"layer": "layer", "head": "head", "query": "query", "key": "key", "pos": "position"}
+FOCUS = {
+    "layer": "layer", "head": "head", "query": "query", "key": "key", "pos": "position",
+    "feature": "feature",
+}  # fmt: skip
 
 
 def refusal(panel: Panel, run: Any) -> str:

@@ -2,13 +2,16 @@
 
 A panel's own header is its dock's title bar: drag it to move or float the panel. Left, right and
 bottom belong to an outer QMainWindow, the centre to a second one inside it.
+
+An arrangement is the set of panels that say its name, and where they stand; what is at the bottom
+is in all of them. The panels of the others are hidden, and come back as they were left.
 """
 
 from __future__ import annotations
 
 import zlib
 
-from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
@@ -75,13 +78,21 @@ class _Host(QMainWindow):
         return None
 
 
+State = tuple[QByteArray, QByteArray]
+"""Where the docks of the outer and of the inner host stand."""
+
+
 class DockHost(QWidget):
     """The working place: every panel of the table in a dock."""
+
+    turned = Signal(str)  # another arrangement is shown
 
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("page", True)
         self.docks: dict[str, Dock] = {}
+        self.arrangement = Panel.arrangement
+        self.states: dict[str, State] = {}  # of the arrangements that were left
         self._tight = False
         self._unshared = False  # Qt gives hidden docks no sizes: the shares wait for the first show
         self.outer, self.centre = _Host("outer"), _Host("centre")
@@ -128,12 +139,50 @@ class DockHost(QWidget):
     def dock_of(self, panel: Panel) -> Dock:
         return self.docks[panel.objectName()]
 
-    def arrange(self) -> None:
-        """The default arrangement, by the panels' places and order."""
+    @property
+    def arrangements(self) -> list[str]:
+        """The names of all that have panels, in the panels' order."""
+        return list(dict.fromkeys(dock.panel.arrangement for dock in self.docks.values()))
+
+    def belongs(self, panel: Panel) -> bool:
+        """Whether a panel stands in the present arrangement."""
+        return panel.place == "bottom" or panel.arrangement == self.arrangement
+
+    def turn_to(self, name: str, leaving: State | None = None) -> None:
+        """Show an arrangement as it was left. leaving: how the present one is to come back."""
+        if name == self.arrangement or name not in self.arrangements:
+            return
+        self.states = self.kept(leaving)
+        self.arrangement = name
+        self.setUpdatesEnabled(False)
+        if (kept := self.states.get(name)) is None:
+            self.arrange()
+        else:
+            self.restore(kept)
+        self.setUpdatesEnabled(True)
+        self.turned.emit(name)
+
+    def kept(self, present: State | None = None) -> dict[str, State]:
+        """How every arrangement that was ever shown is to come back."""
+        if present is None and self._unshared:
+            return dict(self.states)
+        return self.states | {self.arrangement: present or self.save()}
+
+    def _own(self) -> dict[str, list[Dock]]:
+        """The docks of the present arrangement by their places."""
         by_place: dict[str, list[Dock]] = {}
         for dock in self.docks.values():
+            if self.belongs(dock.panel):
+                by_place.setdefault(dock.panel.place, []).append(dock)
+        return by_place
+
+    def arrange(self) -> None:
+        """The default arrangement, by the panels' places and order."""
+        by_place = self._own()
+        for dock in self.docks.values():
             dock.setFloating(False)
-            by_place.setdefault(dock.panel.place, []).append(dock)
+            dock.setVisible(self.belongs(dock.panel))
+            dock.toggleViewAction().setVisible(self.belongs(dock.panel))
         for place in ("left", "right", "bottom"):
             self._stack(by_place.get(place, []), _AREAS[place])
         tops, bottoms = by_place.get("centre-top", []), by_place.get("centre-bottom", [])
@@ -148,7 +197,7 @@ class DockHost(QWidget):
                 elif index == 1 and row is bottoms:
                     self.centre.splitDockWidget(row[0], dock, Qt.Orientation.Horizontal)
                 else:
-                    self.centre.tabifyDockWidget(row[-2 if row is tops else 1], dock)
+                    self.centre.tabifyDockWidget(row[index - 1 if row is tops else 1], dock)
                 dock.show()
             if row:
                 row[0].raise_()
@@ -166,9 +215,7 @@ class DockHost(QWidget):
 
     def share_out(self) -> None:
         """Give every dock its usual share of the room."""
-        by_place: dict[str, list[Dock]] = {}
-        for dock in self.docks.values():
-            by_place.setdefault(dock.panel.place, []).append(dock)
+        by_place = self._own()
         wide, high = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
         roomy = self.width() >= 1500
         for place, width in (("left", SIDE), ("right", SIDE if roomy else 264)):
@@ -191,6 +238,8 @@ class DockHost(QWidget):
 
     def reveal(self, panel: Panel) -> None:
         """Show a panel, in front of its neighbours, with the keyboard."""
+        if not self.belongs(panel):
+            self.turn_to(panel.arrangement)
         dock = self.dock_of(panel)
         dock.show()
         dock.raise_()
@@ -202,11 +251,11 @@ class DockHost(QWidget):
     def _version(self) -> int:
         return (LAYOUT_VERSION << 16) + zlib.crc32(" ".join(sorted(self.docks)).encode()) % 65536
 
-    def save(self) -> tuple[QByteArray, QByteArray]:
+    def save(self) -> State:
         version = self._version()
         return self.outer.saveState(version), self.centre.saveState(version)
 
-    def restore(self, states: tuple[QByteArray, QByteArray]) -> bool:
+    def restore(self, states: State) -> bool:
         """False, and the default arrangement, for states of another version or damaged."""
         outer, centre = states
         version = self._version()
@@ -214,6 +263,11 @@ class DockHost(QWidget):
         whole = self.centre.restoreState(centre, version) and whole
         if whole:
             self._unshared = False
+            for dock in self.docks.values():
+                own = self.belongs(dock.panel)
+                dock.toggleViewAction().setVisible(own)
+                if not own:
+                    dock.hide()
         else:
             self.arrange()
         return whole

@@ -10,7 +10,8 @@ from dataclasses import MISSING, Field
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import QSize, Signal
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -24,8 +25,10 @@ from PySide6.QtWidgets import (
 
 from gui.jobs import Jobs
 from gui.ref_field import RefField, holds_ref
+from gui.slider import DECIMALS, Slider
 
 ROOM = 40  # px that a choice takes beside its word, by the style sheet: padding and arrow
+MOST = 1000  # whole numbers that a linear slider tells apart
 _FAR = 2**31 - 1
 
 
@@ -34,8 +37,12 @@ class _Int(QSpinBox):
 
     def __init__(self, low: float | None, high: float | None) -> None:
         super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._low, self._high = low, high
         self.setRange(-_FAR, _FAR)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
 
     def stepBy(self, steps: int) -> None:
         value = self.value() + steps * self.singleStep()
@@ -43,13 +50,26 @@ class _Int(QSpinBox):
 
 
 class _Float(QDoubleSpinBox):
-    def __init__(self, low: float | None, high: float | None, default: Any) -> None:
+    def __init__(
+        self, low: float | None, high: float | None, default: Any, slides: bool = False
+    ) -> None:
         super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._low, self._high = low, high
         small = abs(default) if isinstance(default, float) and default else 1.0
-        self.setDecimals(min(9, max(2, 2 - math.floor(math.log10(small)))))
+        self._least = 2 if slides else min(9, max(2, 2 - math.floor(math.log10(small))))
+        self.setDecimals(DECIMALS if slides else self._least)
         self.setRange(-1e12, 1e12)
         self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
+    def textFromValue(self, value: float) -> str:
+        """Without zeros that say nothing, but for two decimals."""
+        whole, _, rest = super().textFromValue(value).partition(self.locale().decimalPoint())
+        rest = rest[: self._least] + rest[self._least :].rstrip("0")
+        return f"{whole}{self.locale().decimalPoint()}{rest}"
 
     def stepBy(self, steps: int) -> None:
         super().stepBy(steps)
@@ -111,7 +131,11 @@ class Entry(QWidget):
         if isinstance(self.control, QCheckBox):
             self.control.setText(label.text())
             label.setText(" ")
-        for widget in (label, self.control, self.reason):
+        if isinstance(self.control, Slider):
+            self.control.take_caption(label)
+        else:
+            box.addWidget(label)
+        for widget in (self.control, self.reason):
             box.addWidget(widget)
         self.value = self.default
 
@@ -135,6 +159,11 @@ class Entry(QWidget):
             check = QCheckBox()
             check.toggled.connect(self.changed)
             return check, check.isChecked, lambda value: check.setChecked(bool(value))
+        if hint in (int, float) and slides(item) and low is not None and high is not None:
+            value = _Int(low, high) if hint is int else _Float(low, high, self.default, True)
+            slider = Slider(value, low, high, log=about.get("scale") == "log")
+            slider.valueChanged.connect(self.changed)
+            return slider, slider.value, slider.setValue
         if hint is int:
             spin = _Int(low, high)
             spin.valueChanged.connect(self.changed)
@@ -171,6 +200,17 @@ class Entry(QWidget):
             self.control.setProperty("invalid", bool(message))
             self.control.style().unpolish(self.control)
             self.control.style().polish(self.control)
+            if isinstance(self.control, Slider):
+                self.control.mark(bool(message))
+
+
+def slides(item: Field) -> bool:
+    """Whether a number is set with a slider: while a run goes on, and where a hand can hit it."""
+    about, whole = item.metadata, isinstance(item.default, int)
+    low, high = about.get("low"), about.get("high")
+    if not about.get("live") or low is None or high is None or high <= low:
+        return False
+    return low > 0 if about.get("scale") == "log" else not whole or high - low <= MOST
 
 
 def _write(value: Any) -> str:

@@ -20,6 +20,7 @@ class Focus:
     """The linked selection. "" and None say nothing. Counts start at 0; `position` is the token's.
 
     hook: a TransformerLens hook name. component: a row of the model's tree (`blocks.5.attn`).
+    feature: of a toy model or a dictionary.
     """
 
     hook: str = ""
@@ -29,6 +30,7 @@ class Focus:
     key: int | None = None
     position: int | None = None
     component: str = ""
+    feature: int | None = None
 
 
 @dataclass(frozen=True)

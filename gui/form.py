@@ -133,6 +133,11 @@ class Form(QWidget):
                 self.entries[error.field].mark(error.message)
             raise
 
+    def make_quick(self) -> None:
+        """The technique's own quick settings."""
+        for name, value in self.kind.quick.items():
+            self.entries[name].value = value
+
     def show_spec(self, spec: Technique) -> None:
         """Put a spec's values into the fields."""
         self.blockSignals(True)

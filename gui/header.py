@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
 
 from gui.buttons import Button, Dot, Elided, Icon, IconButton, label
@@ -14,6 +15,9 @@ Act = tuple[str, Callable[[], object]]
 """A word on a button and what it does."""
 
 HEIGHT = 40
+WORDY, ICON = 620, 34  # px: a header with room for words; a button of one sign
+QWIDGETSIZE_MAX = (1 << 24) - 1  # as Qt calls it
+AROUND_WORD = 46  # px of a button beside its word: icon, gap and padding
 SIGNS = {"bad": "circle-x", "warn": "triangle-alert", "info": "info", "good": "circle-check"}
 
 
@@ -22,10 +26,14 @@ class Header(QFrame):
 
     run_pressed = Signal()
     stop_pressed = Signal()
+    pause_pressed = Signal()  # or to go on
+    step_pressed = Signal()
+    restart_pressed = Signal()
     form_toggled = Signal(bool)
     about_pressed = Signal()
 
-    def __init__(self, title: str, *, runs: bool, has_form: bool) -> None:
+    def __init__(self, title: str, *, runs: bool, has_form: bool, live: bool = False) -> None:
+        """live: a run can be paused and acted on."""
         super().__init__()
         self.setProperty("header", True)
         self.setFixedHeight(HEIGHT)
@@ -58,8 +66,12 @@ class Header(QFrame):
         self.extra = QHBoxLayout()
         self.extra.setSpacing(4)
         row.addLayout(self.extra)
-        for widget in (self.about_button, self.form_button, self.run_button, self.menu_button):
+        row.addWidget(self.about_button)
+        row.addWidget(self.form_button)
+        for widget in self._live_buttons(live):
             row.addWidget(widget)
+        row.addWidget(self.run_button)
+        row.addWidget(self.menu_button)
         self.form_button.setVisible(has_form)  # only now: without a parent it would be a window
         self.run_button.setVisible(runs)
         for later in (self.dot, self.about_button) if runs else ():
@@ -71,7 +83,52 @@ class Header(QFrame):
         return QSize(super().sizeHint().width(), HEIGHT)  # what a dock asks its title bar
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(super().minimumSizeHint().width(), HEIGHT)
+        """With room for what a run adds, so that its beginning pushes nobody aside."""
+        seen = [each for each in self.live if each.isVisibleTo(self)]
+        held = sum(max(each.minimumSizeHint().width(), each.minimumWidth()) + 4 for each in seen)
+        room = super().minimumSizeHint().width() - held + len(self.live[:2]) * ICON
+        return QSize(room, HEIGHT)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._show_live()
+
+    def _live_buttons(self, live: bool) -> list[QWidget]:
+        """Pause or Continue, one step, and from the beginning: there while a live run goes on."""
+        self.pause_button = Button("Pause", "pause", self.pause_pressed.emit)
+        self.step_button = IconButton("step-forward", "One step", self.step_pressed.emit)
+        self.restart_button = IconButton(
+            "refresh-cw", "Restart from step 0", self.restart_pressed.emit
+        )
+        self.live: list[QWidget] = []
+        for each in (self.pause_button, self.step_button, self.restart_button):
+            each.setParent(self)
+            each.hide()
+            self.live += [each] if live else []
+        self.set_paused(False)
+        return self.live
+
+    def set_paused(self, paused: bool) -> None:
+        self._paused = paused
+        self._show_live()
+        self.pause_button.set_icon("play" if paused else "pause")
+        self.pause_button.setToolTip("Go on (Space)" if paused else "Pause (Space)")
+
+    def _show_live(self) -> None:
+        """With its word where there is room, always as wide, whichever word it is; else without,
+        and without Restart, which Stop and Run are too."""
+        for each in self.live:
+            each.setVisible(self.running and (self.width() >= WORDY or each in self.live[:2]))
+        word, button = "Continue" if self._paused else "Pause", self.pause_button
+        button.set_text(word)
+        if self.width() >= WORDY:
+            widest = max(map(button.fontMetrics().horizontalAdvance, ("Continue", "Pause")))
+            button.setMinimumWidth(widest + AROUND_WORD)
+            button.setMaximumWidth(QWIDGETSIZE_MAX)
+        else:
+            button.setText("")
+            button.setMinimumWidth(0)
+            button.setMaximumWidth(ICON - 4)
 
     def add(self, widget: QWidget) -> None:
         """A widget of the panel's own, left of the buttons."""
@@ -88,6 +145,8 @@ class Header(QFrame):
         """Run becomes Stop in the same place."""
         if running != self.running:
             self.running = running
+            self.set_paused(False)
+            self._show_live()
             self.run_button.set_text("Stop" if running else "Run")
             self.run_button.set_icon("square" if running else "play")
             self.run_button.setToolTip("Stop (Esc)" if running else "Run (Ctrl+R)")

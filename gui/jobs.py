@@ -1,7 +1,8 @@
 """Jobs: a Worker and the one 33 ms clock -> signals on the GUI thread; the only file that polls.
 
 At most one heavy job (BLAS on all cores) and one light job run at a time; the others wait, visibly.
-Background jobs (digest, self-check) step aside for anything a person asked for.
+Background jobs (digest, self-check) step aside for anything a person asked for. A paused job gives
+its lane to the next one; continued, it goes on beside whatever has begun meanwhile.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from engine.technique import Technique
+from engine.technique import Changes, Technique
 from engine.worker import DONE, Tick, Worker
 
 CLOCK_MS = 33
 WAIT_SECONDS = 0.005
 Work = Callable[[Callable[[], None], Callable[[int, int], None]], Any]
+
+
+def changed(spec: Any, changes: Changes) -> Any:
+    """A spec with its live changes, as it was at the end."""
+    for _step, change in changes:
+        spec = spec.changed(change)
+    return spec
 
 
 class Job(QObject):
@@ -28,6 +36,7 @@ class Job(QObject):
     finished = Signal(object)
     failed = Signal(object, object)  # exception, result so far or None
     cancelled = Signal(object)  # result so far or None
+    held = Signal(bool)  # paused, or going on again
     ended = Signal()  # after any of the three
 
     def __init__(
@@ -40,13 +49,19 @@ class Job(QObject):
         heavy: bool | None = None,
         background: bool = False,
         beside: bool = False,
+        replay: Changes = (),
+        hold_at: int | None = None,
     ) -> None:
+        """replay: live changes to be made at their steps; hold_at: the step at which it pauses."""
         super().__init__()
         self.spec, self.model, self.work = spec, model, work
+        self.replay, self.hold_at = replay, hold_at
+        self.now = changed(spec, replay)  # the spec with every change that it was told of
+        self._kept: dict[str, Any] = {}  # changes that wait for the end of the replay
         self.name = name or (type(spec).title or type(spec).__name__ if spec else "Work")
         self.heavy = spec is not None and spec.blas == "all" if heavy is None else heavy
         self.background, self.beside = background, beside
-        self.worker = Worker(spec, model, work=work)
+        self.worker = self._make_worker()
         self.state = "waiting"
         self.tick: Tick | None = None
         self.metrics: list[Mapping[str, float]] = []
@@ -74,12 +89,50 @@ class Job(QObject):
         """Stop. A waiting job ends at once, a running one between two activations."""
         if self.state == "waiting":
             self._end("cancelled", None, None)
-        elif self.state == "running":
+        elif self.state in ("running", "paused"):
             self.state = "stopping"
             self.worker.cancel()
 
     def send(self, change: Mapping[str, Any]) -> None:
-        self.worker.send(change)
+        """Change live fields; while a replay goes on, from the step on at which it holds."""
+        now = self.now.changed(change) if self.now is not None else None
+        if self._replaying:
+            self._kept.update(change)
+        else:
+            self.worker.send(change)
+        self.now = now
+
+    def pause(self) -> None:
+        """Hold after the update that is being made."""
+        if self.state == "running":
+            self.worker.pause()
+            self._hold(True)
+
+    def resume(self) -> None:
+        if self.state == "paused":
+            self.worker.resume()
+            self._hold(False)
+
+    def step(self) -> None:
+        """One more update of a paused job; a running one pauses first."""
+        if self.state == "paused":
+            self.worker.step()
+        else:
+            self.pause()
+
+    def _hold(self, on: bool) -> None:
+        self.state = "paused" if on else "running"
+        self.held.emit(on)
+
+    @property
+    def _replaying(self) -> bool:
+        """Whether it still is on the way to the step at which it holds."""
+        return self.hold_at is not None and not self.done
+
+    def _make_worker(self) -> Worker:
+        return Worker(
+            self.spec, self.model, work=self.work, replay=self.replay, hold_at=self.hold_at
+        )
 
     def begin(self) -> None:
         self.state = "running"
@@ -88,7 +141,7 @@ class Job(QObject):
 
     def renew(self) -> None:
         """Back into the queue after stepping aside: the same work from its start."""
-        self.worker = Worker(self.spec, self.model, work=self.work)
+        self.worker = self._make_worker()
         self.state, self.tick = "waiting", None
 
     def poll(self) -> None:
@@ -99,13 +152,20 @@ class Job(QObject):
         if news.state in DONE:
             stopped = self.state == "stopping" and news.state == "finished"
             self._end("cancelled" if stopped else news.state, news.result, news.error, news.ticks)
-        elif self.state == "running" and (news.ticks or news.result is not None):
+            return
+        if self.hold_at is not None and self.worker.hold_at is None:
+            self.hold_at = None
+            if self._kept:
+                self.worker.send(self._kept)
+            if self.state == "running":
+                self._hold(True)
+        if self.state in ("running", "paused") and (news.ticks or news.result is not None):
             self.updated.emit(news.result, news.ticks)
 
     def _end(
         self, state: str, result: Any, error: BaseException | None, ticks: tuple[Tick, ...] = ()
     ) -> None:
-        if ticks and self.state == "running":
+        if ticks and self.state in ("running", "paused"):
             self.updated.emit(None, ticks)
         self.state = state
         if state == "finished":
@@ -203,7 +263,8 @@ class Jobs(QObject):
 
     def _fill(self) -> None:
         for job in sorted(self.waiting, key=lambda job: job.background):
-            lane = [other for other in self.running if other.heavy == job.heavy]
+            going = [other for other in self.running if other.state != "paused"]
+            lane = [other for other in going if other.heavy == job.heavy]
             taken = next((other for other in lane if not other.beside), None)
             if taken is None or job.beside:
                 self.waiting.remove(job)

@@ -79,9 +79,15 @@ class Menus(QMenuBar):
 
     def _view(self) -> QMenu:
         window, menu = self.window_, self.addMenu("&View")
-        for index, panel in enumerate(window.panels):
-            keys = f"Ctrl+{index + 1}" if index < 9 else ""
+        first = window.host.arrangement
+        ordered = sorted(window.panels, key=lambda panel: panel.arrangement != first)
+        for index, panel in enumerate(ordered):
+            keys = f"Ctrl+{(index + 1) % 10}" if index < 10 else ""
             self._add(menu, f"Go to {panel.title}", keys, lambda panel=panel: window.reveal(panel))
+        menu.addSeparator()
+        for index, name in enumerate(window.host.arrangements):
+            keys = f"Alt+{index + 1}" if index < 9 else ""
+            self._add(menu, name, keys, lambda name=name: window.turn_to(name))
         menu.addSeparator()
         shown = menu.addMenu("Panels")
         for action in window.host.actions():

@@ -51,7 +51,7 @@ class Opener(QObject):
         job.failed.connect(lambda error, _: self._fail(path, error))
 
     def _step(self, folder: Path, work: Any, name: str, **how: bool) -> Job:
-        job = self.jobs.do(work, name, **how)
+        job = self.jobs.do(work, name, beside=True, **how)  # no training holds it up
         self._steps[folder] = job
         return job
 

@@ -41,6 +41,7 @@ class Panel(QWidget):
     icon: ClassVar[str] = "activity"
     place: ClassVar[str] = "centre-top"
     order: ClassVar[int] = 100
+    arrangement: ClassVar[str] = "Read a model"
     form_open: ClassVar[bool] = False
     words: ClassVar[dict[str, str]] = {}
     """Names and choices of fields as the form shows them: {"logit_diff": "logit difference"}."""
@@ -71,8 +72,9 @@ class Panel(QWidget):
         self.setObjectName(f"panel-{type(self).__module__.rpartition('.')[2]}")
         self.setAccessibleName(self.title)
         self.header = Header(
-            self.title, runs=bool(self.kind), has_form=bool(self.form and self.form.entries)
-        )
+            self.title, runs=bool(self.kind), has_form=bool(self.form and self.form.entries),
+            live=self._runner.live,
+        )  # fmt: skip
         self.message = Message()
         self.line = label("", "sentence")
         self.line.setWordWrap(True)
@@ -342,8 +344,7 @@ class Panel(QWidget):
             self.header.form_button.setChecked(on or self.form_open)
 
     def _connect(self) -> None:
-        self.header.run_pressed.connect(self.run)
-        self.header.stop_pressed.connect(self.stop)
+        self._runner.connect_header()
         self.header.about_pressed.connect(self.show_provenance)
         self.desk.focus_changed.connect(self.look_at)
         if self.form is not None:

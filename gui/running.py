@@ -8,8 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QEvent, QObject, Qt
+from PySide6.QtGui import QKeyEvent
 
+from engine import technique
 from engine.errors import FileError, RunError, SpecError
 from engine.refs import MissingInput, Ref
 from gui import dialogs
@@ -29,18 +31,30 @@ class Runner(QObject):
     def __init__(self, panel: Panel) -> None:
         super().__init__(panel)
         self.panel = panel
+        kind = technique.of(panel.kind) if panel.kind else None
+        self.live = kind is not None and any(item.metadata.get("live") for item in fields(kind))
+        if self.live:  # a run can be acted on
+            panel.installEventFilter(self)
         self.inputs: dict[str, Ref] = {}  # of the newest run, as the desk had them at its start
 
     @property
     def running(self) -> bool:
         return self.panel.job is not None and not self.panel.job.done
 
+    def connect_header(self) -> None:
+        header = self.panel.header
+        header.run_pressed.connect(self.panel.run)
+        header.stop_pressed.connect(self.panel.stop)
+        header.pause_pressed.connect(self.hold)
+        header.step_pressed.connect(self.step)
+        header.restart_pressed.connect(self.restart)
+
     def run(self) -> Job | None:
-        """Run the form's spec on the active model; None where that cannot start, with a message."""
+        """Run the form's spec, on the active model if it needs one; None with a message else."""
         panel = self.panel
         if panel.form is None or self.running:
             return None
-        if panel.desk.model is None:
+        if panel.form.kind.needs and panel.desk.model is None:
             loading = panel.desk.active is not None and not panel.desk.active.problem
             panel.say(LOADING if loading else NO_MODEL, "info")
             return None
@@ -49,14 +63,22 @@ class Runner(QObject):
         except SpecError as error:
             self._refused(error)
             return None
+        model = panel.desk.model if panel.form.kind.needs else None
+        return self.begin(Job(spec, model, name=panel.title))
+
+    def begin(self, job: Job) -> Job:
+        """Start a job that was made for this panel; its spec, as changed, is the form's."""
+        panel = self.panel
+        assert panel.form is not None
         panel.compare(None)
         panel.message.hide()
-        job = Job(spec, panel.desk.model, name=panel.title)
         job.updated.connect(self._updated)
         job.finished.connect(self._finished)
         job.failed.connect(self._failed)
         job.cancelled.connect(self._cancelled)
         job.started.connect(panel.mark)
+        job.held.connect(panel.header.set_paused)
+        job.held.connect(panel.mark)
         panel.job = job
         self.inputs = dict(panel.desk.prompts.inputs) if panel.form.from_desk else {}
         panel.header.set_running(True)
@@ -75,14 +97,42 @@ class Runner(QObject):
             panel.header.run_button.setEnabled(not mine or self.running)
             return
         panel.header.run_button.setEnabled(True)
-        old = job.worker.spec if self.running and job is not None else None
-        if old is not None and job is not None:
+        if self.running and job is not None:
             live = [item.name for item in fields(spec) if item.metadata.get("live")]
             change = {name: getattr(spec, name) for name in live}
-            change = {name: value for name, value in change.items() if value != getattr(old, name)}
-            if change:
-                job.send(change)
+            change = {n: value for n, value in change.items() if value != getattr(job.now, n)}
+            try:
+                job.send(change) if change else None
+            except SpecError as error:  # it does not go with what the run began with
+                self._refused(error)
         panel.mark()
+
+    def hold(self) -> None:
+        """Pause, or go on."""
+        job = self.panel.job
+        if job is not None and self.running:
+            job.resume() if job.state == "paused" else job.pause()
+
+    def step(self) -> None:
+        if self.panel.job is not None and self.running:
+            self.panel.job.step()
+
+    def restart(self) -> None:
+        """Stop, and run what the form says now from its beginning."""
+        panel = self.panel
+        if panel.job is not None and self.running:
+            once = Qt.ConnectionType.SingleShotConnection
+            panel.job.ended.connect(lambda: panel.run(), once)
+            panel.stop()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Space pauses, where nothing in the panel that has the keyboard wants it."""
+        if event.type() == QEvent.Type.KeyPress and self.running:
+            assert isinstance(event, QKeyEvent)
+            if event.key() == Qt.Key.Key_Space and not event.modifiers():
+                self.hold()
+                return True
+        return super().eventFilter(watched, event)
 
     def _updated(self, result: Any, _ticks: tuple) -> None:
         panel, job = self.panel, self.panel.job

@@ -21,6 +21,8 @@ def self_test(window: Any) -> int:
             problems.append(f"{models[0].name} did not open")
     ready = window.desk.model is not None
     readings = [panel for panel in window.panels if panel.kind and ready]
+    for panel in readings:
+        panel.form.make_quick()
     idle = [panel for panel in readings if panel.run() is None]
     problems += [f"{panel.title} did not start: {panel.message.text.text()}" for panel in idle]
     if not run_until(lambda: not any(panel.running for panel in window.panels), SECONDS):

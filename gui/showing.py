@@ -18,6 +18,7 @@ import numpy as np
 
 from engine.errors import SpecError
 from gui.focus import Focus
+from gui.jobs import changed
 
 if TYPE_CHECKING:
     from gui.panel import Panel
@@ -116,7 +117,7 @@ def show_run(panel: Panel, run: Any) -> None:
         panel.say("A run is filling this picture.", "info", ("Stop it", panel.stop))
         return
     if panel.form is not None:
-        panel.form.show_spec(run.spec)
+        panel.form.show_spec(changed(run.spec, run.changes))
     if run.result is None:
         panel.clear()
         panel.run_shown = run
@@ -181,6 +182,8 @@ def stale(panel: Panel) -> str:
     """Why the picture is not what a Run would show now; "" where it is."""
     if panel.job is not None and panel.job.state == "waiting":
         return "waiting for another run"
+    if panel.job is not None and panel.job.state == "paused":
+        return "paused"
     spec, model = panel.drawn
     if panel.form is None or panel.running:
         return ""
@@ -191,7 +194,7 @@ def stale(panel: Panel) -> str:
         return ""
     if model is None and panel.run_shown is not None and panel.run_shown.model is not None:
         return f"{panel.run_shown.model.name} is not open"
-    if model is not panel.desk.model:
+    if type(spec).needs and model is not panel.desk.model:
         return "for another model"
     try:
         now = panel.spec()
@@ -200,7 +203,16 @@ def stale(panel: Panel) -> str:
     differs = [name for name in panel.form.from_desk if getattr(now, name) != getattr(spec, name)]
     if differs:
         return "for an earlier prompt"
-    return "" if now == spec else "for earlier settings"
+    return "" if now == changed(spec, changes(panel)) else "for earlier settings"
+
+
+def changes(panel: Panel) -> Any:
+    """The live changes of the run in the picture, by the step at which they took effect."""
+    if panel.run_shown is not None:
+        return tuple(panel.run_shown.changes)
+    job = panel.job
+    ours = job is not None and job.worker.spec is panel.drawn[0]
+    return tuple(job.worker.changes) if job is not None and ours else ()
 
 
 def model_of(run: Any, open_model: Any) -> Any:
@@ -209,6 +221,8 @@ def model_of(run: Any, open_model: Any) -> Any:
     A run may be kept under its header's digest; then the same folder is taken for the same model.
     """
     ref = run.model
+    if not type(run.spec).needs:
+        return None
     if open_model is None or ref is None or ref.digest in ("", open_model.digest):
         return open_model
     headers = any(digest.startswith("header:") for digest in (ref.digest, open_model.digest))

@@ -18,6 +18,8 @@ from gui.records import Entry
 if TYPE_CHECKING:
     from gui.window import Window
 
+FOUND = "Taken from another panel's run as it stands. Run trains one with these settings afresh."
+
 
 class Showing(QObject):
     """Belongs to the window. Runs wait in a row: for their file, and for their model."""
@@ -107,13 +109,30 @@ class Showing(QObject):
         if panel is None:
             return
         run = self._placed(run)
-        if panel.form is not None:
+        if panel.form is not None and panel.form.from_desk:
             prompts = panel.form.prompts_of(run.spec, run.inputs)
             desk = self.window_.desk
             desk.set_prompts(replace(desk.prompts, **prompts))
         self.window_.pages.setCurrentWidget(self.window_.host)
         panel.show_run(run)
         self.window_.reveal(panel)
+
+    def show_result(self, kind: str, spec: Any, result: Any) -> None:
+        """What another panel found, in the panel of its kind. It is no run of that panel's own.
+
+        So it has no origin there, cannot be forked, and Run makes something else.
+        """
+        panel = next((panel for panel in self.window_.panels if panel.kind == kind), None)
+        if panel is None or panel.form is None:
+            return
+        self.window_.session.note_view()
+        self.window_.reveal(panel)
+        if panel.running:
+            panel.say("A run is filling this picture.", "info", ("Stop it", panel.stop))
+            return
+        panel.form.show_spec(spec)
+        panel.show_result(result)
+        panel.say(FOUND, "info")
 
     def _panel_of(self, run: Any) -> Panel | None:
         return next((panel for panel in self.window_.panels if panel.kind == run.kind), None)

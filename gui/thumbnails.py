@@ -28,11 +28,16 @@ class Thumbnails(QObject):
     made = Signal(str, QPixmap)  # kind of technique, picture
 
     def __init__(
-        self, jobs: Jobs, panels: Sequence[type[Panel]], parent: QObject | None = None
+        self,
+        jobs: Jobs,
+        panels: Sequence[type[Panel]],
+        alone: Sequence[type[Panel]] = (),
+        parent: QObject | None = None,
     ) -> None:
+        """alone: panels that read no model; a short training of theirs is drawn."""
         super().__init__(parent)
         self.jobs = jobs
-        self.classes = list(panels)
+        self.classes, self.alone = list(panels), list(alone)
         self._model: Any = None
         self._results: dict[str, Any] = {}
         self._own = Desk(self)  # a desk of their own: the window's stays untouched
@@ -51,8 +56,11 @@ class Thumbnails(QObject):
             if not pairs:
                 return None
             view = model.under(watch=watch)
+            alone = [
+                technique.of(panel.kind)(**getattr(panel, "sample", {})) for panel in self.alone
+            ]
             specs = [_spec(technique.of(panel.kind), pairs[0].pair) for panel in self.classes]
-            return model, {type(spec).__name__: (spec, spec.run(view)) for spec in specs}
+            return model, {type(s).__name__: (s, s.run(view)) for s in (*specs, *alone)}
 
         job = self.jobs.do(work, "Drawing the welcome page", heavy=True, background=True)
         job.finished.connect(self._keep)
@@ -72,14 +80,15 @@ class Thumbnails(QObject):
         if self._model is None:
             return
         self._own.put_model(Opened(self._model.folder, None, self._model), activate=True)
-        for make in self.classes:
+        for make in (*self.classes, *self.alone):
             spec, result = self._results[make.kind]
             panel = make(self._own, self.jobs)
             panel.header.hide()
             panel.canvas.setFixedSize(SIZE)
-            panel.show_result(result, spec, self._model)
+            panel.show_result(result, spec, None if make in self.alone else self._model)
             panel.adjustSize()
-            self.made.emit(make.kind, _drawn(panel.canvas))
+            picture = getattr(panel, "thumbnail", panel.canvas)
+            self.made.emit(make.kind, _drawn(picture))
             panel.deleteLater()
 
 

@@ -95,6 +95,35 @@ class Tile(Clickable):
         self.picture.update()
 
 
+class Wide(Clickable):
+    """A question in one row: a small picture, the words, and a sign that it starts at once."""
+
+    def __init__(self, question: str, words: str, note: str) -> None:
+        super().__init__(question)
+        self.setProperty("card", True)
+        self.picture = Picture()
+        self.picture.setFixedSize(132, 124)
+        names = QVBoxLayout()
+        names.setSpacing(2)
+        names.addStretch(1)
+        names.addWidget(label(question, "panel"))
+        text = label(words, "muted")
+        text.setWordWrap(True)
+        names.addWidget(text)
+        names.addWidget(label(note, "small"))
+        names.addStretch(1)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(8, 4, 16, 8)
+        row.setSpacing(16)
+        row.addWidget(self.picture)
+        row.addLayout(names, 1)
+        row.addWidget(Icon("play"))
+
+    def show_picture(self, picture: QPixmap) -> None:
+        self.picture.pixmap = picture
+        self.picture.update()
+
+
 class Row(Clickable):
     """A model that is ready to read."""
 

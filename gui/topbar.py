@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
     QMenuBar,
     QProxyStyle,
+    QPushButton,
     QStyle,
     QStyleHintReturn,
     QStyleOption,
@@ -40,8 +43,37 @@ class _Plain(QProxyStyle):
         return super().styleHint(hint, option, widget, data)
 
 
+class Segments(QFrame):
+    """Words of which one is chosen, or none."""
+
+    chosen = Signal(str)
+
+    def __init__(self, words: Sequence[str], name: str) -> None:
+        super().__init__()
+        self.setProperty("segmented", True)
+        self.setAccessibleName(name)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(2, 2, 2, 2)
+        row.setSpacing(2)
+        self.buttons: dict[str, QPushButton] = {}
+        for at, word in enumerate(words):
+            button = self.buttons[word] = QPushButton(word)
+            button.setProperty("segment", True)
+            button.setCheckable(True)
+            button.setToolTip(f"{word} (Alt+{at + 1})")
+            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Alt and its number choose it
+            button.clicked.connect(lambda _=False, word=word: self.chosen.emit(word))
+            row.addWidget(button)
+        self.setVisible(len(words) > 1)
+
+    def show_chosen(self, word: str) -> None:
+        """ "" for none."""
+        for name, button in self.buttons.items():
+            button.setChecked(name == word)
+
+
 class TopBar(QFrame):
-    def __init__(self, menus: QMenuBar) -> None:
+    def __init__(self, menus: QMenuBar, arrangements: Sequence[str] = ()) -> None:
         super().__init__()
         self.setProperty("bar", True)
         self.setFixedHeight(HEIGHT)
@@ -65,6 +97,9 @@ class TopBar(QFrame):
         row.addWidget(sign)
         row.addSpacing(8)
         row.addWidget(menus, 0, Qt.AlignmentFlag.AlignVCenter)
+        row.addStretch(1)
+        self.segments = Segments(arrangements, "Arrangement of the window")
+        row.addWidget(self.segments, 0, Qt.AlignmentFlag.AlignVCenter)
         row.addStretch(1)
         for widget in (self.search, self.theme_button, self.help_button):
             row.addWidget(widget)

@@ -21,9 +21,10 @@ from gui import library, memory, recovery, theme
 from gui.buttons import Button, Icon, label
 from gui.focus import Desk
 from gui.jobs import Jobs
+from gui.kinds import reads_model
 from gui.panel import Panel
 from gui.thumbnails import Thumbnails
-from gui.tiles import Row, SessionRow, Tile, Unclosed
+from gui.tiles import Row, SessionRow, Tile, Unclosed, Wide
 
 READS = (
     "Hugging Face folders: GPT-2, Pythia and GPT-NeoX, Llama, Mistral, Qwen2",
@@ -48,7 +49,9 @@ class Welcome(QWidget):
         self.desk, self.jobs = desk, jobs
         self.setProperty("page", True)
         self.tiles: dict[str, Tile] = {}
-        self._asking = [panel for panel in panels if panel.kind][:3]
+        self.live: dict[str, Wide] = {}  # questions that need no model
+        self._asking = [panel for panel in panels if reads_model(panel)][:3]
+        self._alone = [panel for panel in panels if panel.kind and not reads_model(panel)][:1]
         inside = QWidget()
         row = self._margins = QHBoxLayout(inside)
         row.setContentsMargins(*MARGINS)
@@ -73,7 +76,7 @@ class Welcome(QWidget):
         box.setSpacing(0)
         box.addLayout(self.unclosed)
         box.addWidget(area)
-        self.thumbnails = Thumbnails(jobs, self._asking, self)
+        self.thumbnails = Thumbnails(jobs, self._asking, self._alone, self)
         self.thumbnails.made.connect(self._show_picture)
         self._scanned = False
         self._dressed: theme.Theme | None = None  # what the tiles were drawn in
@@ -169,7 +172,12 @@ class Welcome(QWidget):
             tile.setMaximumWidth(460)
             grid.setColumnStretch(column, 1)
         box.addLayout(grid)
-        box.addSpacing(28)
+        for panel in self._alone:
+            wide = self.live[panel.kind] = Wide(*panel.asked(), "No model needed")
+            wide.pressed.connect(lambda kind=panel.kind: self.desk.ask("demonstrate", kind))
+            box.addSpacing(12)
+            box.addWidget(wide)
+        box.addSpacing(24)
         box.addWidget(label("How a reading goes", "heading"))
         box.addSpacing(8)
         steps = QGridLayout()
@@ -244,7 +252,7 @@ class Welcome(QWidget):
             self.models.addWidget(label("None found yet; open a folder.", "muted"))
 
     def _show_picture(self, kind: str, picture: QPixmap) -> None:
-        self.tiles[kind].show_picture(picture)
+        (self.tiles | self.live)[kind].show_picture(picture)
 
     def _ask(self, kind: str) -> None:
         models = library.bundled()

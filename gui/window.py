@@ -23,13 +23,14 @@ from gui import dialogs, exporting, theme
 from gui.docks import DockHost
 from gui.focus import Desk
 from gui.jobs import Jobs
+from gui.kinds import reads_model
 from gui.looks import Looks
 from gui.menus import Menus
 from gui.opening import Opener
 from gui.panel import Panel, panels
 from gui.records import Records
 from gui.session_actions import SessionActions
-from gui.settings import read, settings
+from gui.settings import read, settings, write
 from gui.statusbar import StatusLine
 from gui.stored import Showing
 from gui.topbar import TopBar
@@ -55,6 +56,8 @@ class Window(Looks):
         self.host = DockHost()
         for panel in self.panels:
             self.host.add(panel)
+        self._last: dict[str, Panel | None] = {}  # arrangement -> its panel with the keyboard
+        self._active: Path | None = None  # the model that was active last
         self.welcome = Welcome(self.desk, self.jobs, [type(panel) for panel in self.panels])
         self.pages = QStackedWidget()
         self.pages.addWidget(self.welcome)
@@ -65,7 +68,7 @@ class Window(Looks):
         self.session = SessionActions(self)
         self.showing = Showing(self)
         self.menus = Menus(self)
-        self.top = TopBar(self.menus)
+        self.top = TopBar(self.menus, self.host.arrangements)
         self.setMenuWidget(self.top)
         self._arranged = self.host.save()
         self._after_opening: list[str] = []
@@ -85,6 +88,9 @@ class Window(Looks):
             records = getattr(panel, "watch_records", None)
             if records is not None:
                 records(self.records)
+        self.host.turned.connect(self._turned)
+        self.pages.currentChanged.connect(self._mark_arrangement)
+        self.top.segments.chosen.connect(self.turn_to)
         self.top.search.clicked.connect(self.show_palette)
         self.top.theme_button.clicked.connect(self.switch_theme)
         self.top.help_button.clicked.connect(self.show_guide)
@@ -120,7 +126,11 @@ class Window(Looks):
     def _models_changed(self) -> None:
         active = self.desk.active
         self.setWindowTitle(f"{active.name} - Mechanoscope" if active else "Mechanoscope")
-        page = self.host if active or self.records.entries else self.welcome
+        if active is not None and active.folder != self._active:
+            self._go_to(Panel.arrangement)  # a model that was just opened is to be read
+        self._active = active.folder if active is not None else None
+        stays = self._alone() and self.pages.currentWidget() is self.host
+        page = self.host if active or self.records.entries or stays else self.welcome
         if page is not self.pages.currentWidget():
             self.pages.setCurrentWidget(page)
             if page is self.host and self.current is not None:
@@ -128,7 +138,7 @@ class Window(Looks):
 
     def _model_changed(self, model: Any) -> None:
         for panel in self.panels:
-            if panel.running:
+            if panel.running and reads_model(panel):
                 panel.stop()
         wanted, self._after_opening = self._after_opening, []
         if model is not None:
@@ -138,7 +148,7 @@ class Window(Looks):
 
     def _run_kind(self, kind: str) -> None:
         for panel in self.panels:
-            if kind in (panel.kind, "*") and panel.kind:
+            if kind == panel.kind or (kind == "*" and reads_model(panel)):
                 panel.run()
                 if kind != "*":  # "*" has started it: now it comes to the front
                     self.reveal(panel)
@@ -149,7 +159,12 @@ class Window(Looks):
             self.ask_model()
         elif what == "open path":
             self.open_path(Path(about))
+        elif what == "demonstrate":  # what needs no model, at once
+            panel = next(panel for panel in self.panels if panel.kind == about)
+            self.reveal(panel)
+            getattr(panel, "demonstrate", panel.run)()
         elif what == "question":  # (folder, kind of technique)
+            self._go_to(Panel.arrangement)
             self._after_opening = ["*", about[1]]
             self.open_path(Path(about[0]))
             if self.desk.model is not None and self.desk.model.folder == Path(about[0]):
@@ -159,6 +174,8 @@ class Window(Looks):
             self.run_all()
         elif what == "show run":
             self.showing.show(about)
+        elif what == "show result":  # (kind of technique, spec, result): another panel's finding
+            self.showing.show_result(*about)
         elif what == "compare":
             self.showing.compare(*about)
         elif what in ("rename", "rename run"):
@@ -188,9 +205,13 @@ class Window(Looks):
             self.current.run()
 
     def run_all(self) -> None:
-        for panel in self.panels:
-            if panel.kind and self.host.dock_of(panel).isVisible():
-                panel.run()
+        """All that read the model; what trains models of its own is started one by one."""
+        seen = [panel for panel in self.panels if self.host.dock_of(panel).isVisible()]
+        reading = [panel for panel in seen if reads_model(panel)]
+        for panel in reading:
+            panel.run()
+        if not reading and any(panel.kind for panel in seen):
+            self.status.offer("These panels train: each starts with its own Run", milliseconds=5000)
 
     def stop(self) -> None:
         """Esc: the panel with the keyboard first, else whatever runs."""
@@ -211,7 +232,45 @@ class Window(Looks):
         if self.current is not None:
             self.current.show_provenance()
 
+    # arrangements
+
+    def turn_to(self, name: str) -> None:
+        """An arrangement by its name; without a model and a run, reading begins on the first page.
+
+        In a presentation the present one comes back as it was before it.
+        """
+        self._go_to(name)
+        nothing = self.desk.active is None and not self.records.entries and not self._alone()
+        self.pages.setCurrentWidget(self.welcome if nothing else self.host)
+        self._mark_arrangement()
+        if not nothing and self.current is not None:
+            self.host.reveal(self.current)
+
+    def _go_to(self, name: str) -> None:
+        if name != self.host.arrangement:
+            self._last[self.host.arrangement] = self.current
+            self.host.turn_to(name, self._arranged if self.presenting else None)
+
+    def _turned(self, name: str) -> None:
+        own = [panel for panel in self.panels if panel.kind and panel.arrangement == name]
+        self.current = self._last.get(name) or next(iter(own), None)
+        if self.presenting:
+            self._arranged = self.host.save()
+        self._mark_current()
+        self._mark_arrangement()
+
+    def _alone(self) -> bool:
+        """Whether the present arrangement has something to do without a model."""
+        own = [panel for panel in self.panels if panel.arrangement == self.host.arrangement]
+        return not any(reads_model(panel) for panel in own)
+
+    def _mark_arrangement(self) -> None:
+        welcome = self.pages.currentWidget() is self.welcome
+        self.top.segments.show_chosen("" if welcome else self.host.arrangement)
+
     def reveal(self, panel: Panel) -> None:
+        if not self.host.belongs(panel):
+            self._go_to(panel.arrangement)
         self.pages.setCurrentWidget(self.host)
         self.host.reveal(panel)
         if panel.kind:
@@ -267,9 +326,13 @@ class Window(Looks):
             self.restoreGeometry(geometry)
         self.host.resize(self.width(), self.height() - 80)
         self.host.arrange()
-        outer, centre = stored.value("window/outer"), stored.value("window/centre")
-        if isinstance(outer, QByteArray) and isinstance(centre, QByteArray):
-            self.host.restore((outer, centre))
+        for name in self.host.arrangements:
+            outer, centre = (stored.value(f"window/{name}/{key}") for key in ("outer", "centre"))
+            if isinstance(outer, QByteArray) and isinstance(centre, QByteArray):
+                self.host.states[name] = (outer, centre)
+        if (kept := self.host.states.get(self.host.arrangement)) is not None:
+            self.host.restore(kept)
+        self._go_to(read("window/arrangement", self.host.arrangement))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -291,8 +354,11 @@ class Window(Looks):
             return
         stored = settings()
         stored.setValue("window/geometry", self.saveGeometry())
-        for key, state in zip(("outer", "centre"), self.host.save(), strict=True):
-            stored.setValue(f"window/{key}", state)
+        write("window/arrangement", self.host.arrangement)
+        kept = self.host.kept(self._arranged if self.presenting else None)
+        for name, states in kept.items():
+            for key, state in zip(("outer", "centre"), states, strict=True):
+                stored.setValue(f"window/{name}/{key}", state)
         for panel in self.panels:
             if panel.form is not None:
                 panel.form.save(stored)

@@ -17,7 +17,7 @@ LINE, BETWEEN, RAMP, SHORT = 20, 20, 80, 32  # px; a ramp is shorter where room 
 
 @dataclass(frozen=True)
 class Key:
-    """kind: "ramp", "border", "thin", "corner", "hatch", "badge", "line" or "dash".
+    """kind: "ramp", "border", "thin", "corner", "hatch", "mark", "badge", "line" or "dash".
 
     A ramp prints `text low [colours] high`; a badge shows `letter` in Okabe-Ito colour `colour`.
     """
@@ -115,6 +115,9 @@ class Legend(QWidget):
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(now.color("gold"))
             painter.drawPolygon(QPolygonF([at, at + QPointF(7, 0), at + QPointF(0, 7)]))
+        elif key.kind == "mark":
+            square = QRect(box.left() + 2, box.center().y() - 6, 13, 13)
+            outline(painter, square, QPen(now.color("text"), 2))
         elif key.kind == "hatch":
             hatch(painter, [swatch])
             outline(painter, swatch, QPen(now.color("line"), 1))

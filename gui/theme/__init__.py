@@ -172,6 +172,21 @@ def magnitude_lut() -> Array:
     return np.asarray(found.getLookupTable(nPts=256, alpha=True))  # [256, 4]
 
 
+def importance_lut() -> Array:
+    """Viridis from least to most important, [256, 4] uint8: the part that is seen on the panel."""
+    return _importance_lut(current().dark)
+
+
+@cache
+def _importance_lut(dark: bool) -> Array:
+    from pyqtgraph import colormap  # as above
+
+    found = colormap.get("viridis")
+    assert found is not None  # it comes with pyqtgraph
+    ends = (0.32, 0.97) if dark else (0.8, 0.08)
+    return np.asarray(found.map(np.linspace(*ends, 256), mode=found.BYTE))  # [256, 4]
+
+
 def okabe_ito(index: int) -> QColor:
     """Colour of a category; always beside a letter or a marker."""
     return QColor(OKABE_ITO[index % len(OKABE_ITO)])

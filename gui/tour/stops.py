@@ -17,6 +17,7 @@ from gui import library, theme
 from gui.focus import PromptPair
 from gui.tour.kept import KEPT
 from gui.tour.stop import Stop
+from gui.tour.toys import TOYS
 from gui.tour.untrained import untrained
 from gui.tour.walk import Walk
 
@@ -234,4 +235,5 @@ STOPS = (
         while_it_fills,
     ),
     *KEPT,
+    *TOYS,
 )

@@ -153,21 +153,22 @@ class Walk:
         self._listen(step)
 
     def look(self, name: str) -> None:
-        """Photograph the window and, where it shows them, every panel."""
+        """Photograph the window and, where it shows them, every panel of the arrangement."""
         step = self.steps[-1]
         step.windows.append(self._photo(self.window.grab(), name, "The whole window"))
         if self.window.pages.currentWidget() is not self.window.host:
             return
         step.panels.clear()
-        hidden = {panel for panel in self.window.panels if not panel.isVisible()}
-        for panel in self.window.panels:
+        own = [panel for panel in self.window.panels if self.window.host.belongs(panel)]
+        hidden = {panel for panel in own if not panel.isVisible()}
+        for panel in own:
             if panel in hidden:
                 self._bring_up(panel)
             place = type(panel).__module__.rpartition(".")[2].replace("_", "-")
             step.panels.append(self._photo(panel.picture(), f"{name}-{place}", panel.title))
             if panel.result is not None or not panel.kind:
                 self.photographed.add(type(panel))
-        for panel in self.window.panels:
+        for panel in own:
             if panel not in hidden and not panel.isVisible():
                 self._bring_up(panel)
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from PySide6.QtCore import Qt
 
 from engine import technique
 from engine.errors import RunError
 from engine.technique import Technique, Update, array, param
-from gui import theme
+from gui import examples, theme
 from gui.focus import Desk, Opened
 from gui.jobs import Jobs
 from tests.gui.left_behind import frozen_imports, nothing_left_behind  # noqa: F401
-from tests.gui.panel_kit import CountingPanel
+from tests.gui.panel_kit import CountingPanel, make_quick
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,36 @@ def reading(qtbot, window, bundled):
     window.open_path(bundled.folder)
     qtbot.waitUntil(lambda: window.desk.model is not None, timeout=5000)
     return window
+
+
+@pytest.fixture
+def open_panel(qtbot, desk, jobs, bundled):
+    """Make a panel with the bundled model and its first example on the desk."""
+
+    def build(make):
+        panel = make(desk, jobs)
+        qtbot.addWidget(panel)
+        panel.resize(640, 420)
+        panel.show()
+        desk.put_model(Opened(bundled.folder, None, bundled), activate=True)
+        desk.set_prompts(examples.for_model(bundled)[0].pair)
+        if make.kind:
+            make_quick(panel)
+        return panel
+
+    return build
+
+
+@pytest.fixture
+def run(qtbot, open_panel):
+    def build(make):
+        panel = open_panel(make)
+        qtbot.mouseClick(panel.header.run_button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda: not panel.running, timeout=5000)
+        assert panel.result is not None, panel.message.text.text()
+        return panel
+
+    return build
 
 
 @pytest.fixture

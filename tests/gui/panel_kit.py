@@ -10,6 +10,11 @@ from gui.panel import Panel
 from gui.provenance import card_of
 
 
+def make_quick(panel: Panel) -> None:
+    assert panel.form is not None
+    panel.form.make_quick()
+
+
 class CountingPanel(Panel):
     """Shows the number and remembers what it drew."""
 

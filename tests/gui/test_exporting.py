@@ -16,6 +16,7 @@ from gui.export_dialog import ExportDialog
 from gui.figures import DOUBLE, SINGLE, Layout
 from gui.focus import Opened
 from gui.panel import panels
+from tests.gui.panel_kit import make_quick
 
 READINGS = [make for make in panels() if make.kind]
 EVERY = pytest.mark.parametrize("make", READINGS, ids=lambda make: make.__name__)
@@ -34,6 +35,7 @@ def idle(qtbot, desk, jobs, bundled):
         qtbot.addWidget(panel)
         panel.resize(640, 420)
         panel.show()
+        make_quick(panel)
         desk.put_model(Opened(bundled.folder, None, bundled), activate=True)
         desk.set_prompts(examples.for_model(bundled)[0].pair)
         return panel

@@ -1,7 +1,9 @@
 """Form: one declaration of a field gives its widget, its limits, its tooltip and its error."""
 
 import pytest
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QSpinBox
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QCheckBox, QComboBox, QLineEdit, QSpinBox
 
 from engine import technique
 from engine.errors import SpecError
@@ -9,6 +11,7 @@ from engine.technique import from_json, to_json
 from gui.focus import PromptPair
 from gui.form import Form
 from gui.settings import settings
+from gui.slider import Slider, Steps
 
 KINDS = ("ActivationPatching", "AttentionPatterns", "LogitLens")
 PAIR = PromptPair("the cat", "the dog", " sat", None, "no")
@@ -113,3 +116,87 @@ def test_choices_alone_take_one_row_and_their_tooltips_name_them(qtbot):
     assert all(entry.control.accessibleName() for entry in entries)
     form.unfold(True)
     assert all(entry.caption.isVisible() for entry in entries)
+
+
+# sliders
+
+
+def test_a_live_number_with_both_limits_is_a_slider_and_can_be_typed(qtbot, form):
+    control = form.entries["speed"].control
+    assert isinstance(control, Slider)
+    assert not isinstance(form.entries["steps_wanted"].control, Slider)
+    heard = []
+    form.changed.connect(lambda: heard.append(form.entries["speed"].value))
+    qtbot.keyClick(control.track, Qt.Key.Key_Right)
+    qtbot.keyClick(control.track, Qt.Key.Key_PageDown)
+    qtbot.keyClick(control.track, Qt.Key.Key_End)
+    assert heard[0] == pytest.approx(1.02)
+    assert heard[1] < 1.0
+    assert heard[2] == 2.0
+    control.spin.selectAll()
+    qtbot.keyClicks(control.spin, "0.123")
+    assert form.entries["speed"].value == 0.123
+    assert control.track.value() == control.steps.position(0.123)
+    assert control.spin.accessibleName() == "Speed"
+    assert control.track.accessibleName() == "Speed, slider"
+    assert control.track.accessibleDescription() == "0.123"
+
+
+def test_a_press_goes_where_it_is(qtbot, form):
+    control = form.entries["speed"].control
+    track = control.track
+    qtbot.mouseClick(track, Qt.MouseButton.LeftButton, pos=QPoint(track.width() - 2, 9))
+    assert control.value() == 2.0
+    qtbot.mouseClick(track, Qt.MouseButton.LeftButton, pos=QPoint(track.width() // 2, 9))
+    assert control.value() == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_wheel_moves_a_slider_only_where_the_keyboard_is(qtbot, form):
+    control = form.entries["speed"].control
+
+    def turn(widget):
+        where = QPointF(5, 5)
+        event = QWheelEvent(
+            where, widget.mapToGlobal(where), QPoint(), QPoint(0, 120),
+            Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(widget, event)
+
+    form.entries["mode"].control.setFocus()
+    for widget in (control.track, control.spin):
+        turn(widget)
+    assert control.value() == 1.0
+    control.track.setFocus()
+    qtbot.waitUntil(control.track.hasFocus, timeout=2000)
+    turn(control.track)
+    assert control.value() > 1.0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "whole"), [(0.001, 1.0, False), (1e-6, 100.0, False), (1, 1_000_000, True)]
+)
+def test_a_logarithmic_slider_goes_in_equal_factors_to_round_values(low, high, whole):
+    steps = Steps(low, high, log=True, whole=whole)
+    assert (steps.value(0), steps.value(steps.last)) == (low, high)
+    middle = steps.value(steps.last // 2)
+    assert middle == pytest.approx((low * high) ** 0.5, rel=0.1)
+    for position in range(steps.last + 1):
+        value = steps.value(position)
+        assert low <= value <= high
+        assert value == float(f"{value:.1e}")  # two digits
+        assert not whole or value == int(value)
+    assert steps.position(low / 10) == 0
+    assert steps.position(high * 10) == steps.last
+
+
+def test_every_value_of_a_toy_model_comes_back_from_its_form(qtbot):
+    kind = technique.of("ToyModel")
+    made = Form(kind)
+    qtbot.addWidget(made)
+    spec = kind(density=0.0123, lr=1.5e-6, importance_decay=0.937, n_features=80, n_steps=123_456)
+    made.show_spec(spec)
+    assert made.spec(PromptPair()) == spec
+    assert {name for name, each in made.entries.items() if isinstance(each.control, Slider)} == {
+        "n_features", "d_hidden", "density", "importance_decay", "lr", "n_steps"
+    }  # fmt: skip

@@ -114,3 +114,60 @@ def test_signals_arrive_on_the_thread_of_the_window(qtbot, jobs, counting, fake_
     with qtbot.waitSignal(job.ended, timeout=3000):
         jobs.submit(job)
     assert seen == [threading.main_thread()]
+
+
+# holding
+
+
+def step_of(job):
+    return job.tick.step if job.tick is not None else 0
+
+
+def test_a_paused_run_stands_still_goes_step_by_step_and_on(qtbot, jobs, counting, fake_model):
+    job = jobs.submit(Job(counting(steps_wanted=1_000_000_000), fake_model))
+    qtbot.waitUntil(lambda: job.tick is not None, timeout=3000)
+    job.pause()
+    assert job.state == "paused"
+    qtbot.waitUntil(lambda: job.worker.state == "paused", timeout=3000)
+    qtbot.wait(80)
+    stood = step_of(job)
+    qtbot.wait(80)
+    assert step_of(job) == stood
+    job.step()
+    qtbot.waitUntil(lambda: step_of(job) == stood + 1, timeout=3000)
+    job.resume()
+    qtbot.waitUntil(lambda: step_of(job) > stood + 10, timeout=3000)
+    job.pause()
+    with qtbot.waitSignal(job.cancelled, timeout=3000):
+        job.cancel()
+
+
+def test_a_paused_job_gives_its_lane_to_a_waiting_one(qtbot, jobs, counting, fake_model):
+    long = counting(steps_wanted=1_000_000_000)
+    first, second = Job(long, fake_model), Job(long, fake_model)
+    jobs.submit(first)
+    jobs.submit(second)
+    qtbot.waitUntil(lambda: first.tick is not None, timeout=3000)
+    assert second.state == "waiting"
+    first.pause()
+    qtbot.waitUntil(lambda: second.state == "running", timeout=3000)
+    first.resume()
+    before = step_of(first)
+    qtbot.waitUntil(lambda: step_of(first) > before, timeout=3000)
+
+
+def test_a_replay_makes_the_changes_at_their_steps_and_holds(qtbot, jobs, counting, fake_model):
+    replay = ((10, {"speed": 0.5}), (20, {"speed": 0.7}))
+    job = Job(counting(steps_wanted=1_000_000_000), fake_model, replay=replay, hold_at=30)
+    assert getattr(job.now, "speed", None) == 0.7
+    held = []
+    job.held.connect(held.append)
+    jobs.submit(job)
+    job.send({"speed": 0.1})  # from the step on at which it holds, or it would be another run
+    qtbot.waitUntil(lambda: job.state == "paused", timeout=3000)
+    qtbot.waitUntil(lambda: step_of(job) == 30, timeout=3000)
+    assert held == [True]
+    assert [(at, dict(change)) for at, change in job.worker.changes] == list(replay)
+    job.resume()
+    qtbot.waitUntil(lambda: step_of(job) > 30, timeout=3000)
+    assert job.worker.changes[-1] == (30, {"speed": 0.1})

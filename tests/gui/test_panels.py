@@ -2,51 +2,28 @@
 
 import time
 import zipfile
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import fields
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QImage
 
 from engine.errors import SpecError
-from engine.session import Run, Session
-from gui import examples, exporting, theme
+from engine.session import Run
+from gui import exporting, theme
 from gui.focus import Focus, Opened
-from gui.panel import PLACES, panels
-from tests.gui.panel_kit import card
-
-ALL = pytest.mark.parametrize("make", panels(), ids=lambda make: make.__name__)
-READINGS = [make for make in panels() if make.kind]
-EVERY = pytest.mark.parametrize("make", READINGS, ids=lambda make: make.__name__)
-
-
-@pytest.fixture
-def open_panel(qtbot, desk, jobs, bundled):
-    """Make a panel with the bundled model and its first example on the desk."""
-
-    def build(make):
-        panel = make(desk, jobs)
-        qtbot.addWidget(panel)
-        panel.resize(640, 420)
-        panel.show()
-        desk.put_model(Opened(bundled.folder, None, bundled), activate=True)
-        desk.set_prompts(examples.for_model(bundled)[0].pair)
-        return panel
-
-    return build
-
-
-@pytest.fixture
-def run(qtbot, open_panel):
-    def build(make):
-        panel = open_panel(make)
-        qtbot.mouseClick(panel.header.run_button, Qt.MouseButton.LeftButton)
-        qtbot.waitUntil(lambda: not panel.running, timeout=5000)
-        assert panel.result is not None, panel.message.text.text()
-        return panel
-
-    return build
+from gui.panel import PLACES
+from tests.gui.every_panel import (
+    ALL,
+    EVERY,
+    EVERY_ALONE,
+    EVERY_OF_A_MODEL,
+    OF_A_MODEL,
+    kept,
+    settled,
+    through_a_file,
+)
+from tests.gui.panel_kit import card, make_quick
 
 
 @ALL
@@ -101,6 +78,8 @@ def test_every_focus_is_survived_before_and_after_a_run(run, open_panel, make):
         Focus(layer=999, head=999, query=999, key=999, position=999),
         Focus(component="blocks.0.attn", layer=0),
         Focus(position=0),
+        Focus(feature=1),
+        Focus(feature=999),
     ]
     empty = open_panel(make)
     for focus in views:
@@ -114,6 +93,8 @@ def test_every_focus_is_survived_before_and_after_a_run(run, open_panel, make):
 @EVERY
 def test_it_survives_being_closed_while_it_runs(qtbot, open_panel, make):
     panel = open_panel(make)
+    if panel.form is not None and (steps := panel.form.entries.get("n_steps")):
+        steps.value = 5000
     assert panel.run() is not None
     panel.close()
     qtbot.waitUntil(lambda: not panel.running, timeout=3000)
@@ -122,6 +103,8 @@ def test_it_survives_being_closed_while_it_runs(qtbot, open_panel, make):
 @EVERY
 def test_stop_answers_at_once(qtbot, open_panel, make):
     panel = open_panel(make)
+    if panel.form is not None and (steps := panel.form.entries.get("n_steps")):
+        steps.value = 5000
     panel.run()
     asked = time.perf_counter()
     panel.stop()
@@ -144,7 +127,7 @@ def test_it_exports_a_picture_a_drawing_and_its_arrays(run, make, tmp_path):
 def test_its_script_names_the_spec_and_the_model(run, make, bundled):
     script = run(make).script()
     assert make.kind in script
-    assert str(bundled.folder) in script
+    assert (str(bundled.folder) in script) == (make in OF_A_MODEL)
 
 
 @EVERY
@@ -159,7 +142,7 @@ def test_a_stored_run_comes_back_with_its_fields(qtbot, run, make):
     assert panel.spec() == spec
 
 
-@EVERY
+@EVERY_OF_A_MODEL
 def test_prompts_that_do_not_run_are_explained_in_the_panel(qtbot, open_panel, make):
     from gui.focus import PromptPair
 
@@ -185,44 +168,6 @@ def test_the_default_spec_is_accepted(open_panel, make):
 LOOKED = Focus(layer=1, head=1, query=5, key=2, position=3)
 
 
-def kept(panel):
-    """The run in the picture as a session keeps it."""
-    worker, view = panel.job.worker, panel.state_of_view()
-    made = Run.of(worker, panel.result, words=panel.words_shown(), inputs=panel.inputs(), view=view)
-    panel.run_shown = made
-    return made
-
-
-def through_a_file(made, folder):
-    """The same run, written to a session and read again."""
-    path = folder / "kept.mscope"
-    with Session.create(path) as session:
-        number = session.add(made)
-    with Session.open(path) as session:
-        return session.load(number)
-
-
-def other_run(qtbot, panel):
-    """A run of other prompts, equally long; the panel shows the first one again."""
-    first, pair = kept(panel), panel.desk.prompts
-    words = pair.clean.split()
-    swap = {words[1]: words[2], words[2]: words[1]}
-    texts = [" ".join(swap.get(word, word) for word in text.split())
-             for text in (pair.clean, pair.corrupted)]  # fmt: skip
-    panel.desk.set_prompts(replace(pair, clean=texts[0], corrupted=texts[1]))
-    panel.run()
-    qtbot.waitUntil(lambda: not panel.running, timeout=5000)
-    other = kept(panel)
-    panel.show_run(first)
-    return other
-
-
-def settled(panel):
-    """The picture's pixels."""
-    panel.canvas.clearFocus()
-    return panel.canvas.grab().toImage()
-
-
 @EVERY
 def test_a_stored_run_comes_back_exactly_as_it_was_drawn(run, make, tmp_path):
     panel = run(make)
@@ -237,7 +182,27 @@ def test_a_stored_run_comes_back_exactly_as_it_was_drawn(run, make, tmp_path):
     assert panel.header.note.text() == ""
 
 
-@EVERY
+@EVERY_ALONE
+def test_it_runs_where_no_model_is_open_and_is_nobody_elses(qtbot, desk, jobs, make, bundled):
+    panel = make(desk, jobs)
+    qtbot.addWidget(panel)
+    panel.resize(640, 420)
+    panel.show()
+    make_quick(panel)
+    assert panel.run() is not None
+    qtbot.waitUntil(lambda: not panel.running, timeout=8000)
+    assert panel.result is not None, panel.message.text.text()
+    made = kept(panel)
+    assert made.model is None
+    desk.put_model(Opened(bundled.folder, None, bundled), activate=True)
+    assert panel.header.note.text() == ""
+    panel.show_run(made)
+    assert panel.header.note.text() == ""
+    assert panel.drawn[1] is None
+    assert not panel.message.isVisible()
+
+
+@EVERY_OF_A_MODEL
 def test_it_is_drawn_the_same_when_its_model_is_closed_or_another_one_is_open(
     run, make, tmp_path, bundled, fake_model
 ):
@@ -274,104 +239,16 @@ def test_its_origin_is_told_at_the_picture(qtbot, run, make, bundled):
     qtbot.mouseClick(panel.header.about_button, Qt.MouseButton.LeftButton)
     shown = card(panel)
     told = dict(shown.rows)
-    assert told["Model"] == bundled.name
-    assert bundled.digest.removeprefix("header:") in " ".join(told.values())
-    assert "headers only" in told["Digest of the header"]
+    if make in OF_A_MODEL:
+        assert told["Model"] == bundled.name
+        assert bundled.digest.removeprefix("header:") in " ".join(told.values())
+        assert "headers only" in told["Digest of the header"]
+    else:
+        assert bundled.name not in " ".join(told.values())
     for name in ("Technique", "Duration", "BLAS threads", "NumPy", "Digest of the result"):
         assert told[name], name
-    assert any(name.startswith("Tokens") and name.endswith("ids") for name in told)
+    tokens = any(name.startswith("Tokens") and name.endswith("ids") for name in told)
+    assert tokens == (make in OF_A_MODEL)
     assert shown.geometry().intersected(panel.rect()) == shown.geometry()
     qtbot.keyClick(shown.text, Qt.Key.Key_Escape)
     assert card(panel) is None
-
-
-@EVERY
-def test_a_run_against_itself_has_the_same_bits(run, make):
-    panel = run(make)
-    panel.compare(kept(panel))
-    assert panel.comparison.settings.heading.text().startswith("Nothing differs")
-    assert "the same bits" in panel.comparison.said.text()
-    panel.compare(None)
-
-
-@EVERY
-@pytest.mark.parametrize("tokens", [theme.LIGHT, theme.DARK], ids=["light", "dark"])
-def test_a_run_of_another_prompt_is_laid_beside_it(qtbot, qapp, run, make, tokens):
-    panel = run(make)
-    other = other_run(qtbot, panel)
-    panel.compare(other)
-    shown = panel.comparison
-    assert shown.settings.heading.text() == "Only the prompts differ."
-    assert "largest difference" in shown.said.text()
-    theme.apply(qapp, tokens)
-    for mode in ("a", "b", "difference", "side"):
-        qtbot.mouseClick(shown.segments[mode], Qt.MouseButton.LeftButton)
-        assert not panel.grab().isNull()
-    for index in range(shown.array.count()):
-        shown.array.setCurrentIndex(index)
-        shown.array.activated.emit(index)
-        shown.go_to_largest()
-        assert not panel.grab().isNull()
-    panel.compare(None)
-
-
-@EVERY
-def test_the_picture_comes_back_as_it_was_and_leaves_nothing(qtbot, run, make):
-    panel = run(make)
-    other = other_run(qtbot, panel)
-    before, sentence = settled(panel), panel.line.text()
-    heard = []
-    panel.desk.published.connect(lambda *what: heard.append(what))
-    count = len(panel.findChildren(QObject))
-    for _ in range(2):
-        panel.compare(other)
-        shown: Any = panel.comparison
-        assert panel.figure_widget() is shown.figure
-        qtbot.keyClick(shown, Qt.Key.Key_Escape)
-        assert panel.comparison is None
-        assert panel.figure_widget() is panel.canvas
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        assert len(panel.findChildren(QObject)) == count
-    assert settled(panel) == before
-    assert panel.line.text() == sentence
-    assert panel.line.isVisible()
-    assert not heard
-
-
-@EVERY
-def test_the_focus_turns_both_pictures_of_a_comparison_and_their_difference(qtbot, run, make):
-    panel = run(make)
-    other = other_run(qtbot, panel)
-    panel.compare(other)
-    seen = []
-    for twin in panel.comparison.twins:
-        look = twin.look_at
-        panel.desk.focus_changed.disconnect(look)
-        panel.desk.focus_changed.connect(lambda focus, look=look: (seen.append(focus), look(focus)))
-    panel.comparison.go_to_largest()
-    assert panel.desk.focus != Focus()
-    assert len(seen) == 2
-    panel.compare(None)
-
-
-@EVERY
-def test_a_comparison_is_exported_as_it_is_shown(qtbot, run, make, tmp_path):
-    panel = run(make)
-    other = other_run(qtbot, panel)
-    exporting.save(panel, tmp_path / "alone.png")
-    panel.compare(other)
-    for suffix in ("png", "svg"):
-        exporting.save(panel, tmp_path / f"both.{suffix}")
-    assert QImage(str(tmp_path / "both.png")) != QImage(str(tmp_path / "alone.png"))
-    assert "<svg" in (tmp_path / "both.svg").read_text(encoding="utf-8")
-    panel.compare(None)
-
-
-@EVERY
-def test_a_comparison_asks_for_no_more_room_than_the_picture(qtbot, run, make):
-    panel = run(make)
-    panel.compare(kept(panel))
-    least = panel.layout().totalMinimumSize()
-    assert least.width() <= 420, least
-    assert least.height() <= 320, least
-    panel.compare(None)

@@ -4,6 +4,7 @@ import pytest
 from PySide6.QtCore import Qt
 
 from gui import library
+from gui.kinds import reads_model
 from gui.library import Found, short_count
 from gui.memory import size
 from gui.tiles import Row
@@ -27,7 +28,7 @@ def test_a_question_opens_the_bundled_model_and_runs_its_panel(qtbot, window):
     panel = next(panel for panel in window.panels if panel.kind == kind)
     qtbot.waitUntil(lambda: panel.result is not None and not panel.running, timeout=5000)
     assert panel.isVisible()
-    everyone = [panel for panel in window.panels if panel.kind]
+    everyone = [panel for panel in window.panels if reads_model(panel)]
     qtbot.waitUntil(lambda: all(panel.result is not None for panel in everyone), timeout=5000)
     assert window.current is panel
 
@@ -39,6 +40,22 @@ def test_a_question_about_the_model_that_is_open_runs_at_once(qtbot, reading):
     panel = next(panel for panel in reading.panels if panel.kind == kind)
     qtbot.waitUntil(lambda: panel.result is not None and not panel.running, timeout=5000)
     assert reading.pages.currentWidget() is reading.host
+
+
+def test_a_question_that_needs_no_model_trains_one_at_once(qtbot, window):
+    kind, tile = next(iter(window.welcome.live.items()))
+    qtbot.waitUntil(lambda: not tile.picture.pixmap.isNull(), timeout=10_000)
+    qtbot.mouseClick(tile, Qt.MouseButton.LeftButton)
+    panel = next(panel for panel in window.panels if panel.kind == kind)
+    assert panel.running
+    assert panel.isVisible()
+    assert window.pages.currentWidget() is window.host
+    assert window.desk.model is None
+    qtbot.waitUntil(lambda: panel.result is not None, timeout=5000)
+    window.stop()
+    qtbot.waitUntil(lambda: not panel.running, timeout=5000)
+    window.desk.models_changed.emit()
+    assert window.pages.currentWidget() is window.host  # it needs no model to stay
 
 
 def test_a_question_can_be_asked_by_keyboard(qtbot, window):

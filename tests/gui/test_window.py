@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 
 from gui import theme
 from gui.dialogs import Notice
+from gui.kinds import reads_model
 from gui.settings import settings
 from gui.window import Window
 
@@ -59,9 +60,9 @@ def test_what_cannot_be_opened_is_named_with_a_next_step(qtbot, window, tmp_path
     notice.close()
 
 
-def test_run_all_fills_every_panel_and_the_session(qtbot, reading):
+def test_run_all_fills_every_reading_and_the_session_and_trains_nothing(qtbot, reading):
     reading.run_all()
-    panels = [panel for panel in reading.panels if panel.kind]
+    panels = [panel for panel in reading.panels if reads_model(panel)]
     qtbot.waitUntil(lambda: not any(panel.running for panel in panels), timeout=10_000)
     assert all(panel.result is not None for panel in panels)
     assert len(reading.records.entries) == len(panels)
@@ -83,7 +84,7 @@ def test_a_run_of_the_session_comes_back_with_a_click(qtbot, reading):
 
 def test_a_saved_session_brings_back_model_prompts_and_pictures(qtbot, reading, tmp_path, bundled):
     reading.run_all()
-    panels = [panel for panel in reading.panels if panel.kind]
+    panels = [panel for panel in reading.panels if reads_model(panel)]
     qtbot.waitUntil(lambda: not any(panel.running for panel in panels), timeout=10_000)
     qtbot.waitUntil(lambda: all(entry.id for entry in reading.records.entries), timeout=5000)
     target = tmp_path / "mine.mscope"
@@ -94,7 +95,7 @@ def test_a_saved_session_brings_back_model_prompts_and_pictures(qtbot, reading, 
     other.show()
     other.open_path(target)
     qtbot.waitUntil(lambda: len(other.records.entries) == len(panels), timeout=5000)
-    shown = [panel for panel in other.panels if panel.kind]
+    shown = [panel for panel in other.panels if reads_model(panel)]
     qtbot.waitUntil(lambda: all(panel.result is not None for panel in shown), timeout=10_000)
     assert other.desk.model.folder == bundled.folder
     assert other.desk.prompts == reading.desk.prompts
@@ -198,7 +199,7 @@ def test_the_arrangement_fits_and_comes_back(qtbot, reading, width, height):
     reading.host.arrange()
     assert (reading.width(), reading.height()) == (width, height)
     inner = reading.rect()
-    for panel in reading.panels:
+    for panel in filter(reading.host.belongs, reading.panels):
         dock = reading.host.dock_of(panel)
         corner = dock.mapTo(reading, dock.rect().bottomRight())
         assert inner.contains(corner), panel.title
@@ -207,8 +208,9 @@ def test_the_arrangement_fits_and_comes_back(qtbot, reading, width, height):
 
 def test_damaged_settings_do_not_stop_the_start(qtbot):
     stored = settings()
-    for key in ("window/geometry", "window/outer", "window/centre"):
-        stored.setValue(key, b"nonsense")
+    for key in ("geometry", "Read a model/outer", "Read a model/centre", "Toy models/outer"):
+        stored.setValue(f"window/{key}", b"nonsense")
+    stored.setValue("window/arrangement", "[]")
     stored.setValue("recent/models", "{")
     stored.setValue("theme", "[]")
     made = Window()

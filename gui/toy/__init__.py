@@ -1,0 +1,1 @@
+"""Parts of the Superposition Explorer: how its plots stand, and what a result says to them."""
