@@ -10,6 +10,7 @@ is in all of them. The panels of the others are hidden, and come back as they we
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from itertools import pairwise
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt, QTimer, Signal
@@ -17,7 +18,7 @@ from PySide6.QtGui import QAction, QPainter, QPaintEvent, QShowEvent
 from PySide6.QtWidgets import QDockWidget, QMainWindow, QTabWidget, QWidget
 
 from gui import theme
-from gui.panel import Panel
+from gui.panel import LEAST, Panel
 from gui.still import Still
 
 LAYOUT_VERSION = 1  # with the names of the docks in it: another set of panels is another layout
@@ -33,22 +34,52 @@ _AREAS = {
 
 
 class Dock(QDockWidget):
-    """A card: rounded, with one hairline round it."""
+    """A card: rounded, with one hairline round it.
 
-    def __init__(self, panel: Panel, parent: QWidget) -> None:
-        super().__init__(panel.title, parent)
-        self.panel = panel
-        self.setObjectName(f"dock-{panel.objectName()}")
+    Its panel is made when it comes into sight for the first time, or when somebody asks for it:
+    most panels of a window are never looked at, and all of them would take a second to make.
+    """
+
+    def __init__(self, kind: type[Panel], make: Callable[[Dock], Panel], parent: QWidget) -> None:
+        super().__init__(kind.title, parent)
+        self.kind, self.made = kind, None
+        self._make = make
+        self.setObjectName(f"dock-{kind.dock_name()}")
         self.setAllowedAreas(Qt.DockWidgetArea.AllDockWidgetAreas)
-        if panel.place == "bottom":
+        if kind.place == "bottom":
             self.setTitleBarWidget(QWidget(self))  # a bar, not a card with a header
             self.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
-        else:
-            self.setTitleBarWidget(panel.header)
+        empty = QWidget()
+        empty.setMinimumSize(LEAST)
+        self.setWidget(empty)
+        self.visibilityChanged.connect(self._seen)
+
+    @property
+    def panel(self) -> Panel:
+        if self.made is None:
+            self.made = self._make(self)
+        return self.made
+
+    def furnish(self, panel: Panel) -> None:
+        """Take the panel that was made."""
+        kind, empty = self.kind, self.widget()
         panel.setContentsMargins(1, 0, 1, 1)
-        if panel.place in ("left", "right"):
+        if kind.place in ("left", "right"):
             panel.setMinimumWidth(NARROW)
-        self.setWidget(panel if panel.place == "bottom" else Still(panel))
+        if kind.place != "bottom":
+            self.setTitleBarWidget(panel.header)
+            menu = panel.header.menu_button.menu()
+            if menu is not None:
+                if menu.actions():
+                    menu.addSeparator()
+                menu.addAction("Float or dock", lambda: self.setFloating(not self.isFloating()))
+                menu.addAction("Hide", self.hide)
+        self.setWidget(panel if kind.place == "bottom" else Still(panel))
+        empty.deleteLater()
+
+    def _seen(self, visible: bool) -> None:
+        if visible:
+            _ = self.panel
 
     def paintEvent(self, event: QPaintEvent) -> None:
         now = theme.current()
@@ -86,12 +117,17 @@ State = tuple[QByteArray, QByteArray]
 
 
 class DockHost(QWidget):
-    """The working place: every panel of the table in a dock."""
+    """The working place: every panel of the table in a dock.
+
+    make: makes the panel of a kind. `made` follows, with the panel in its dock.
+    """
 
     turned = Signal(str)  # another arrangement is shown
+    made = Signal(object)  # a panel
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, make: Callable[[type[Panel]], Panel], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._make = make
         self.setProperty("page", True)
         self.docks: dict[str, Dock] = {}
         self.arrangement = Panel.arrangement
@@ -126,30 +162,35 @@ class DockHost(QWidget):
     def minimumSizeHint(self) -> QSize:
         return self.outer.minimumSizeHint()
 
-    def add(self, panel: Panel) -> Dock:
-        """Make the dock of a panel; `arrange` puts it in its place."""
-        host = self.centre if panel.place.startswith("centre") else self.outer
-        dock = Dock(panel, host)
-        self.docks[panel.objectName()] = dock
-        menu = panel.header.menu_button.menu()
-        if menu is not None and panel.place != "bottom":
-            if menu.actions():
-                menu.addSeparator()
-            menu.addAction("Float or dock", lambda: dock.setFloating(not dock.isFloating()))
-            menu.addAction("Hide", dock.hide)
+    def add(self, kind: type[Panel]) -> Dock:
+        """Make the dock of a kind of panel; `arrange` puts it in its place."""
+        host = self.centre if kind.place.startswith("centre") else self.outer
+        dock = Dock(kind, self._furnish, host)
+        self.docks[kind.dock_name()] = dock
         return dock
 
-    def dock_of(self, panel: Panel) -> Dock:
-        return self.docks[panel.objectName()]
+    def _furnish(self, dock: Dock) -> Panel:
+        panel = self._make(dock.kind)
+        dock.made = panel  # whoever hears of it may ask for it
+        dock.furnish(panel)
+        self.made.emit(panel)
+        return panel
+
+    def dock_of(self, panel: Panel | type[Panel]) -> Dock:
+        return self.docks[panel.dock_name()]
 
     @property
     def arrangements(self) -> list[str]:
         """The names of all that have panels, in the panels' order."""
-        return list(dict.fromkeys(dock.panel.arrangement for dock in self.docks.values()))
+        return list(dict.fromkeys(dock.kind.arrangement for dock in self.docks.values()))
 
-    def belongs(self, panel: Panel) -> bool:
+    def belongs(self, panel: Panel | type[Panel]) -> bool:
         """Whether a panel stands in the present arrangement."""
         return panel.place == "bottom" or panel.arrangement == self.arrangement
+
+    def in_sight(self, panel: Panel) -> bool:
+        """Not hidden, and not behind another tab."""
+        return not self.dock_of(panel).visibleRegion().isEmpty()
 
     def turn_to(self, name: str, leaving: State | None = None) -> None:
         """Show an arrangement as it was left. leaving: how the present one is to come back."""
@@ -175,8 +216,8 @@ class DockHost(QWidget):
         """The docks of the present arrangement by their places."""
         by_place: dict[str, list[Dock]] = {}
         for dock in self.docks.values():
-            if self.belongs(dock.panel):
-                by_place.setdefault(dock.panel.place, []).append(dock)
+            if self.belongs(dock.kind):
+                by_place.setdefault(dock.kind.place, []).append(dock)
         return by_place
 
     def arrange(self) -> None:
@@ -184,8 +225,8 @@ class DockHost(QWidget):
         by_place = self._own()
         for dock in self.docks.values():
             dock.setFloating(False)
-            dock.setVisible(self.belongs(dock.panel))
-            dock.toggleViewAction().setVisible(self.belongs(dock.panel))
+            dock.setVisible(self.belongs(dock.kind))
+            dock.toggleViewAction().setVisible(self.belongs(dock.kind))
         for place in ("left", "right", "bottom"):
             self._stack(by_place.get(place, []), _AREAS[place])
         rows = [by_place.get(place, []) for place in CENTRE]
@@ -269,7 +310,7 @@ class DockHost(QWidget):
         if whole:
             self._unshared = False
             for dock in self.docks.values():
-                own = self.belongs(dock.panel)
+                own = self.belongs(dock.kind)
                 dock.toggleViewAction().setVisible(own)
                 if not own:
                     dock.hide()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QMainWindow
 
@@ -19,12 +21,28 @@ class Looks(QMainWindow):
 
     host: DockHost
     menus: Menus
-    panels: list[Panel]
     top: TopBar
 
     def __init__(self) -> None:
         super().__init__()
         self.presenting = False
+
+    @property
+    def panels(self) -> list[Panel]:
+        """Those that were made so far, by place and order."""
+        return [dock.made for dock in self.host.docks.values() if dock.made is not None]
+
+    @property
+    def kinds(self) -> list[type[Panel]]:
+        """All that there are, by place and order."""
+        return [dock.kind for dock in self.host.docks.values()]
+
+    def panel(self, wanted: str | type[Panel]) -> Any:
+        """The panel of a class, or that runs a kind of technique; made where it was not yet."""
+        for dock in self.host.docks.values():
+            if wanted in (dock.kind, dock.kind.kind or None):
+                return dock.panel
+        raise KeyError(wanted)
 
     def switch_theme(self) -> None:
         app = QApplication.instance()

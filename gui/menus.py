@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtGui import QAction, QKeySequence
@@ -14,6 +15,7 @@ from gui.interventions.starting import ACTIONS
 from gui.recovery import when
 
 if TYPE_CHECKING:
+    from gui.panel import Panel
     from gui.window import Window
 
 
@@ -82,10 +84,11 @@ class Menus(QMenuBar):
     def _view(self) -> QMenu:
         window, menu = self.window_, self.addMenu("&View")
         first = window.host.arrangement
-        ordered = sorted(window.panels, key=lambda panel: panel.arrangement != first)
-        for index, panel in enumerate(ordered):
+        ordered = sorted(window.kinds, key=lambda kind: kind.arrangement != first)
+        for index, kind in enumerate(ordered):
             keys = f"Ctrl+{(index + 1) % 10}" if index < 10 else ""
-            self._add(menu, f"Go to {panel.title}", keys, lambda panel=panel: window.reveal(panel))
+            go = partial(self._go_to, kind)
+            self._add(menu, f"Go to {kind.title}", keys, go)
         menu.addSeparator()
         for index, name in enumerate(window.host.arrangements):
             keys = f"Alt+{index + 1}" if index < 9 else ""
@@ -101,13 +104,19 @@ class Menus(QMenuBar):
         self._add(menu, "Presentation", "F11", window.switch_presentation)
         return menu
 
+    def _go_to(self, kind: type[Panel]) -> None:
+        self.window_.reveal(self.window_.panel(kind))
+
+    def _run_kind(self, kind: type[Panel]) -> None:
+        self.window_.panel(kind).run()
+
     def _run(self) -> QMenu:
         window, menu = self.window_, self.addMenu("&Run")
         self._add(menu, "Run this panel", "Ctrl+R", window.run_current)
         self._add(menu, "Run all panels", "Ctrl+Shift+R", window.run_all)
-        for panel in window.panels:
-            if panel.kind:
-                self._add(menu, f"Run {panel.title}", "", panel.run)
+        for kind in window.kinds:
+            if kind.kind:
+                self._add(menu, f"Run {kind.title}", "", partial(self._run_kind, kind))
         menu.addSeparator()
         middle = window.middle
         self._add(menu, "Interventions", "Ctrl+J", lambda: middle.unfold(not middle.unfolded))

@@ -7,8 +7,6 @@ the end, after a stop and for a stored run; it only ever puts data into what `bu
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,7 +67,7 @@ class Panel(QWidget):
         self._dressed: tuple[Any, float] = (None, 0.0)  # theme and zoom of what was drawn
         self._runner = Runner(self)
         self.form = Form(technique.of(self.kind), self.words, jobs) if self.kind else None
-        self.setObjectName(f"panel-{type(self).__module__.rpartition('.')[2]}")
+        self.setObjectName(self.dock_name())
         self.setAccessibleName(self.title)
         self.header = Header(
             self.title, runs=bool(self.kind), has_form=bool(self.form and self.form.entries),
@@ -101,6 +99,14 @@ class Panel(QWidget):
 
     def look_at(self, focus: Focus) -> None:
         """Turn to what the user looks at."""
+
+    def catch_up(self) -> None:
+        """Take up what lies on the desk: a panel is made when it is first looked at."""
+
+    @classmethod
+    def dock_name(cls) -> str:
+        """The same in every session: an arrangement remembers its docks by it."""
+        return f"panel-{cls.__module__.rpartition('.')[2]}"
 
     @classmethod
     def asked(cls) -> tuple[str, str]:
@@ -384,15 +390,3 @@ class Panel(QWidget):
         if palette and self.result is not None and dress != self._dressed:
             self._dressed = dress
             self.draw(self.result)
-
-
-def panels() -> list[type[Panel]]:
-    """Every panel that `gui.panels` holds, by place and order. The window knows no other list."""
-    package = importlib.import_module("gui.panels")
-    found: list[type[Panel]] = []
-    for module in pkgutil.iter_modules(package.__path__):
-        loaded = importlib.import_module(f"gui.panels.{module.name}")
-        classes = [thing for thing in vars(loaded).values() if isinstance(thing, type)]
-        own = [cls for cls in classes if cls.__module__ == loaded.__name__]
-        found += [cls for cls in own if issubclass(cls, Panel)]
-    return sorted(found, key=lambda panel: (PLACES.index(panel.place), panel.order, panel.title))

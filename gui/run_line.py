@@ -13,7 +13,7 @@ from typing import Any
 from engine.refs import Ref
 from gui import memory
 from gui.form import desk_field, set_fields
-from gui.panel import panels
+from gui.kinds import panels
 
 SIGNS = {
     "finished": ("circle-check", "good", "finished"),

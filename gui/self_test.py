@@ -20,7 +20,7 @@ def self_test(window: Any) -> int:
         if not run_until(lambda: window.desk.model is not None, SECONDS):
             problems.append(f"{models[0].name} did not open")
     ready = window.desk.model is not None
-    readings = [panel for panel in window.panels if panel.kind and ready]
+    readings = [window.panel(kind) for kind in window.kinds if kind.kind and ready]
     for panel in readings:
         panel.form.make_quick()
     idle = [panel for panel in readings if panel.run() is None]
@@ -30,6 +30,6 @@ def self_test(window: Any) -> int:
     blank = [panel for panel in readings if panel.result is None]
     problems += [f"{panel.title} drew nothing: {panel.message.text.text()}" for panel in blank]
     window.grab()
-    said = "; ".join(problems) or f"self-test passed: {len(window.panels)} panels"
+    said = "; ".join(problems) or f"self-test passed: {len(window.kinds)} panels"
     sys.stderr.write(f"mechanoscope: {said}\n")
     return 1 if problems else 0

@@ -127,8 +127,8 @@ class Showing(QObject):
 
         So it has no origin there, cannot be forked, and Run makes something else.
         """
-        panel = next((panel for panel in self.window_.panels if panel.kind == kind), None)
-        if panel is None or panel.form is None:
+        panel = self.window_.panel(kind)
+        if panel.form is None:
             return
         self.window_.session.note_view()
         self.window_.reveal(panel)
@@ -140,7 +140,8 @@ class Showing(QObject):
         panel.say(FOUND, "info")
 
     def _panel_of(self, run: Any) -> Panel | None:
-        return next((panel for panel in self.window_.panels if panel.kind == run.kind), None)
+        known = any(kind.kind == run.kind for kind in self.window_.kinds)
+        return self.window_.panel(run.kind) if known else None
 
     def _placed(self, run: Any) -> Any:
         """With its data where it was found."""

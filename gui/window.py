@@ -20,15 +20,16 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from engine.errors import FileError
 from gui import dialogs, exporting, theme
+from gui.answers import Answers
 from gui.docks import DockHost
 from gui.focus import Desk
 from gui.interventions.middle import Middle
 from gui.jobs import Jobs
-from gui.kinds import reads_model
+from gui.kinds import panels, reads_model
 from gui.looks import Looks
 from gui.menus import Menus
 from gui.opening import Opener
-from gui.panel import Panel, panels
+from gui.panel import Panel
 from gui.records import Records
 from gui.session_actions import SessionActions
 from gui.settings import read, settings, write
@@ -52,18 +53,17 @@ class Window(Looks):
         self.desk, self.jobs = Desk(self), Jobs(self)
         self.opener = Opener(self.desk, self.jobs, self)
         self.records = Records(self.jobs, self)
-        self.panels = [make(self.desk, self.jobs) for make in panels()]
-        self.current = next((panel for panel in self.panels if panel.kind), None)
         # Parents first: a tree of widgets that finds its parent late is dressed all over again.
         self.middle = Middle(self.desk, self.jobs, self)
         self.pages = self.middle.pages
-        self.host = DockHost(self.pages)
-        for panel in self.panels:
-            self.host.add(panel)
+        self.host = DockHost(lambda kind: kind(self.desk, self.jobs), self.pages)
+        for kind in panels():
+            self.host.add(kind)
+        self.current: Panel | None = None
         self._last: dict[str, Panel | None] = {}  # arrangement -> its panel with the keyboard
         self._active: Path | None = None  # the model that was active last
-        self._beside: Path | None = None  # the one that a training opened: nobody is turned to it
-        self.welcome = Welcome(self.desk, self.jobs, [type(panel) for panel in self.panels])
+        self.beside: Path | None = None  # the one that a training opened: nobody is turned to it
+        self.welcome = Welcome(self.desk, self.jobs, self.kinds)
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.host)
         self.setCentralWidget(self.middle)
@@ -71,6 +71,11 @@ class Window(Looks):
         self.setStatusBar(self.status)
         self.session = SessionActions(self)
         self.showing = Showing(self)
+        self.host.made.connect(self._made)
+        for kind in self.kinds:
+            if not kind.kind:  # parts of the window, in sight from the start
+                self.panel(kind)
+        self.current = self._first_of(self.host.arrangement)
         self.menus = Menus(self)
         self.top = TopBar(self.menus, self.host.arrangements)
         self.setMenuWidget(self.top)
@@ -83,16 +88,11 @@ class Window(Looks):
 
     def _connect(self) -> None:
         self.middle.attach(self)
-        self.desk.asked.connect(self._answer)
+        self.answers = Answers(self)
         self.desk.models_changed.connect(self._models_changed)
         self.desk.model_changed.connect(self._model_changed)
         self.opener.refused.connect(self.show_file_error)
         self.opener.digested.connect(self.records.learn)
-        for panel in self.panels:
-            panel.ended.connect(self.records.keep)
-            records = getattr(panel, "watch_records", None)
-            if records is not None:
-                records(self.records)
         self.host.turned.connect(self._turned)
         self.pages.currentChanged.connect(self._mark_arrangement)
         self.top.segments.chosen.connect(self.turn_to)
@@ -104,18 +104,41 @@ class Window(Looks):
             app.focusChanged.connect(self._focus_changed)
         self._mark_current()
 
+    def _made(self, panel: Panel) -> None:
+        """A panel that has just been made joins the others."""
+        panel.ended.connect(self.records.keep)
+        panel.watch_records(self.records)
+        panel.header.set_active(panel is self.current)
+        if self.presenting:
+            panel.present(True)
+        panel.catch_up()
+
+    def _first_of(self, arrangement: str) -> Panel | None:
+        """The first reading of an arrangement."""
+        own = (kind for kind in self.kinds if kind.kind and kind.arrangement == arrangement)
+        first = next(own, None)
+        return None if first is None else self.panel(first)
+
     # models, sessions and files
 
     def open_path(self, path: Path) -> None:
         """A model folder, a file in one, a session, or what a panel reads, by what it is."""
-        reader = next((panel for panel in self.panels if path.suffix.lower() in panel.opens), None)
+        reader = next((kind for kind in self.kinds if path.suffix.lower() in kind.opens), None)
         if path.suffix == ".mscope":
             self.session.open(path)
         elif reader is not None and not path.is_dir():
-            self.reveal(reader)
-            reader.open_file(path)
+            self.reveal(self.panel(reader))
+            self.panel(reader).open_file(path)
         else:
             self.opener.open(path)
+
+    def open_and_run(self, folder: Path, wanted: list[str]) -> None:
+        """Open a model, then run the panels of these kinds; "*": those that are in sight."""
+        self._after_opening = (folder, wanted)
+        self.open_path(folder)
+        if self.desk.model is not None and self.desk.model.folder == folder:
+            self._model_changed(self.desk.model)  # it was open already
+            self.pages.setCurrentWidget(self.host)
 
     def ask_model(self) -> None:
         dialogs.choose_folder(self, "Open a model folder", self.open_path)
@@ -131,8 +154,8 @@ class Window(Looks):
     def _models_changed(self) -> None:
         active = self.desk.active
         self.setWindowTitle(f"{active.name} - Mechanoscope" if active else "Mechanoscope")
-        if active is not None and active.folder not in (self._active, self._beside):
-            self._go_to(Panel.arrangement)  # a model that was just opened is to be read
+        if active is not None and active.folder not in (self._active, self.beside):
+            self.go_to(Panel.arrangement)  # a model that was just opened is to be read
         self._active = active.folder if active is not None else None
         stays = self._alone() and self.pages.currentWidget() is self.host
         page = self.host if active or self.records.entries or stays else self.welcome
@@ -154,72 +177,15 @@ class Window(Looks):
             QTimer.singleShot(0, self, lambda kind=kind: self._run_kind(kind))
 
     def _run_kind(self, kind: str) -> None:
-        for panel in self.panels:
-            if kind == panel.kind or (kind == "*" and reads_model(panel)):
-                panel.run()
-                if kind != "*":  # "*" has started it: now it comes to the front
-                    self.reveal(panel)
-
-    def _run_with(self, kind: str, values: dict[str, Any]) -> None:
-        """A panel of a kind to the front, with some of its fields set, and run anew."""
-        panel = next(panel for panel in self.panels if panel.kind == kind)
-        self.reveal(panel)
-
-        def begin() -> None:
-            entries = {} if panel.form is None else panel.form.entries
-            for name, value in values.items():
-                entries[name].value = value
+        """Run a panel and bring it to the front; "*": those that are in sight."""
+        if kind != "*":
+            panel = self.panel(kind)
             panel.run()
-
-        panel.stop(begin)
-
-    def _answer(self, what: str, about: Any) -> None:
-        """What panels and the welcome page ask for."""
-        if what == "open model":
-            self.ask_model()
-        elif what == "open path":
-            self.open_path(Path(about))
-        elif what == "open beside":  # to be read by whoever turns to reading
-            self._beside = Path(about).absolute()
-            self.opener.open(self._beside)
-        elif what == "turn to":
-            self.turn_to(str(about))
-        elif what == "demonstrate":  # what needs no model, at once
-            panel = next(panel for panel in self.panels if panel.kind == about)
             self.reveal(panel)
-            getattr(panel, "demonstrate", panel.run)()
-        elif what == "question":  # (folder, kind of technique)
-            self._go_to(Panel.arrangement)
-            self._after_opening = (Path(about[0]), ["*", about[1]])
-            self.open_path(Path(about[0]))
-            if self.desk.model is not None and self.desk.model.folder == Path(about[0]):
-                self._model_changed(self.desk.model)  # it was open already
-                self.pages.setCurrentWidget(self.host)
-        elif what == "run all":
-            self.run_all()
-        elif what == "run":  # (kind of technique, {field: value})
-            self._run_with(*about)
-        elif what == "show run":
-            self.showing.show(about)
-        elif what == "show result":  # (kind of technique, spec, result): another panel's finding
-            self.showing.show_result(*about)
-        elif what == "compare":
-            self.showing.compare(*about)
-        elif what in ("rename", "rename run"):
-            self.records.rename(*about)
-        elif what == "note":
-            self.records.annotate(*about)
-        elif what == "delete":
-            self.records.delete(about)
-        elif what == "keep result":
-            if (entry := self.records.entry_of(about)) is not None:
-                self.records.keep_large(entry)
-        elif what == "open unclosed":
-            self.session.open_unclosed(about)
-        elif what == "dismiss unclosed":
-            self.session.dismiss(about)
-        elif what == "do":
-            getattr(self, about)()
+            return
+        for panel in self.panels:
+            if reads_model(panel) and self.host.in_sight(panel):
+                panel.run()
 
     def show_run(self, run: Any) -> None:
         """A stored run in the panel of its kind, its prompts on the desk."""
@@ -233,11 +199,11 @@ class Window(Looks):
 
     def run_all(self) -> None:
         """All that read the model; what trains models of its own is started one by one."""
-        seen = [panel for panel in self.panels if self.host.dock_of(panel).isVisible()]
-        reading = [panel for panel in seen if reads_model(panel)]
-        for panel in reading:
-            panel.run()
-        if not reading and any(panel.kind for panel in seen):
+        seen = [kind for kind in self.kinds if self.host.dock_of(kind).isVisible()]
+        reading = [kind for kind in seen if reads_model(kind)]
+        for kind in reading:
+            self.panel(kind).run()
+        if not reading and any(kind.kind for kind in seen):
             self.status.offer("These panels train: each starts with its own Run", milliseconds=5000)
 
     def stop(self) -> None:
@@ -266,21 +232,20 @@ class Window(Looks):
 
         In a presentation the present one comes back as it was before it.
         """
-        self._go_to(name)
+        self.go_to(name)
         nothing = self.desk.active is None and not self.records.entries and not self._alone()
         self.pages.setCurrentWidget(self.welcome if nothing else self.host)
         self._mark_arrangement()
         if not nothing and self.current is not None:
             self.host.reveal(self.current)
 
-    def _go_to(self, name: str) -> None:
+    def go_to(self, name: str) -> None:
         if name != self.host.arrangement:
             self._last[self.host.arrangement] = self.current
             self.host.turn_to(name, self._arranged if self.presenting else None)
 
     def _turned(self, name: str) -> None:
-        own = [panel for panel in self.panels if panel.kind and panel.arrangement == name]
-        self.current = self._last.get(name) or next(iter(own), None)
+        self.current = self._last.get(name) or self._first_of(name)
         if self.presenting:
             self._arranged = self.host.save()
         self._mark_current()
@@ -288,8 +253,8 @@ class Window(Looks):
 
     def _alone(self) -> bool:
         """Whether the present arrangement has something to do without a model."""
-        own = [panel for panel in self.panels if panel.arrangement == self.host.arrangement]
-        return not any(reads_model(panel) for panel in own)
+        own = [kind for kind in self.kinds if kind.arrangement == self.host.arrangement]
+        return not any(map(reads_model, own))
 
     def _mark_arrangement(self) -> None:
         welcome = self.pages.currentWidget() is self.welcome
@@ -297,7 +262,7 @@ class Window(Looks):
 
     def reveal(self, panel: Panel) -> None:
         if not self.host.belongs(panel):
-            self._go_to(panel.arrangement)
+            self.go_to(panel.arrangement)
         self.pages.setCurrentWidget(self.host)
         self.host.reveal(panel)
         if panel.kind:
@@ -337,7 +302,7 @@ class Window(Looks):
     def _dropped(self, data: QMimeData) -> list[Path]:
         """The local folders and files in a drag that `open_path` knows what to do with."""
         paths = [Path(url.toLocalFile()) for url in data.urls() if url.isLocalFile()]
-        wanted = {*OPENED, *(suffix for panel in self.panels for suffix in panel.opens)}
+        wanted = {*OPENED, *(suffix for kind in self.kinds for suffix in kind.opens)}
         return [path for path in paths if path.is_dir() or path.suffix.lower() in wanted]
 
     # geometry and the end
@@ -359,7 +324,7 @@ class Window(Looks):
                 self.host.states[name] = (outer, centre)
         if (kept := self.host.states.get(self.host.arrangement)) is not None:
             self.host.restore(kept)
-        self._go_to(read("window/arrangement", self.host.arrangement))
+        self.go_to(read("window/arrangement", self.host.arrangement))
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

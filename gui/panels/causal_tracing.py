@@ -67,6 +67,9 @@ class CausalTracingPanel(Panel):
         for name, wide in WIDTHS.items():
             self.form.entries[name].control.setMaximumWidth(round(wide * theme.zoom()))
 
+    def catch_up(self) -> None:
+        self._suggest()
+
     def _suggest(self) -> None:
         """An empty subject is filled with what tells the two prompts apart."""
         if self.form is None or self.running:

@@ -71,6 +71,9 @@ class HeadCensusPanel(Panel):
         self.filling = Filling(self)
         return board
 
+    def catch_up(self) -> None:
+        self.filling.read(self.desk.model)
+
     def become_twin(self) -> None:
         super().become_twin()
         self.filling.leave()

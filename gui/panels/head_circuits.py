@@ -54,6 +54,10 @@ class HeadCircuitsPanel(Panel):
 
     # the head that is asked for
 
+    def catch_up(self) -> None:
+        self._fit_fields(self.desk.model)
+        self._follow(self.desk.focus)
+
     def _follow(self, focus: Focus) -> None:
         """The form asks for the head that everybody looks at."""
         config = getattr(self.desk.model, "config", None)

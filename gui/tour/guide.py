@@ -37,7 +37,7 @@ def main(out: str | Path) -> int:
         problem = _go(walk)
         opened = walk.window.desk.models[0] if walk.window.desk.models else None
         write_report(out / "report.html", walk.steps, opened, problem)
-        missing = [p.title for p in walk.window.panels if type(p) not in walk.photographed]
+        missing = [kind.title for kind in walk.window.kinds if kind not in walk.photographed]
     if not problem and missing:
         problem = f"no step photographed a result of {', '.join(missing)}"
     if problem:

@@ -65,7 +65,7 @@ class Walk:
 
     def panel(self, kind: str) -> Panel:
         """The panel that runs a kind of technique."""
-        return next(panel for panel in self.window.panels if panel.kind == kind)
+        return self.window.panel(kind)
 
     def bottom(self) -> Any:
         """The panel at the bottom, which lists the runs."""
@@ -185,7 +185,7 @@ class Walk:
 
     def _in_sight(self, panel: Panel) -> bool:
         """Not hidden, and not behind another tab."""
-        return not self.window.host.dock_of(panel).visibleRegion().isEmpty()
+        return self.window.host.in_sight(panel)
 
     def _bring_up(self, panel: Panel) -> None:
         dock = self.window.host.dock_of(panel)

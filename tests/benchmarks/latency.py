@@ -66,9 +66,9 @@ class Bench:
 
     def __init__(self, app: Any, window: Any) -> None:
         self.app, self.window = app, window
-        self.grid = next(panel for panel in window.panels if panel.kind == GRID)
+        self.grid = window.panel(GRID)
         self.others: list[Any] = []  # that read the model in sight, not behind another tab
-        self.live = {panel.kind: panel for panel in window.panels if panel.kind in (TOY, TRAIN)}
+        self.live = {kind: window.panel(kind) for kind in (TOY, TRAIN)}
         self.goes_on = False
         self.grids, self.stored, self.filling = 0, 0, 0.0
         self.large: Any = None

@@ -8,7 +8,7 @@ from engine import technique
 from engine.session import Run, Session
 from gui.comparison import FOCUS
 from gui.form import desk_field
-from gui.panel import panels
+from gui.kinds import panels
 from gui.showing import is_ids
 
 ALL = pytest.mark.parametrize("make", panels(), ids=lambda make: make.__name__)

@@ -339,7 +339,7 @@ def test_a_page_of_a_paper_leaves_out_no_more_than_it_says(
 
 
 def test_whoever_asks_for_a_run_gets_the_panel_with_those_fields(qtbot, reading):
-    panel = next(panel for panel in reading.panels if panel.kind == "HeadCircuits")
+    panel = reading.panel("HeadCircuits")
     reading.desk.ask("run", ("HeadCircuits", {"layer": 1, "head": 3}))
     assert reading.current is panel
     qtbot.waitUntil(lambda: panel.result is not None and not panel.running, timeout=5000)

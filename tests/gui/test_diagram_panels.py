@@ -95,8 +95,7 @@ def test_hovering_gives_losses_and_verdicts(phase):
 
 
 def test_a_click_on_a_cell_opens_its_model_in_the_wheel(qtbot, window, diagram):
-    panels = {panel.kind: panel for panel in window.panels if panel.kind}
-    phase, toy = panels["PhaseDiagram"], panels["ToyModel"]
+    phase, toy = window.panel("PhaseDiagram"), window.panel("ToyModel")
     window.reveal(phase)
     phase.show_result(diagram[1], PHASE)
     phase.maps.grab()

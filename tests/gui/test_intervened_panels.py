@@ -115,7 +115,7 @@ def test_its_script_and_command_bring_them(qtbot, panel):
 
 def test_a_stored_run_brings_its_interventions_back(qtbot, reading, tmp_path):
     ledger = reading.middle.ledger
-    panel = next(panel for panel in reading.panels if panel.kind == "LogitLens")
+    panel = reading.panel("LogitLens")
     ledger.add(HEAD)
     finish(qtbot, panel)
     stored = through_a_file(kept(panel), tmp_path)

@@ -10,13 +10,13 @@ from PySide6.QtWidgets import QFileDialog
 
 from engine.data.tasks import TASKS, pair_set, row_of
 from gui.focus import Opened
+from gui.kinds import panels
 from gui.making_sets import OWN, MakingDialog
 from gui.pair_table import made_table
 from gui.pair_table_cells import TOKENS
 from gui.pair_table_paint import differing
 from gui.pair_table_rows import readable
 from gui.pair_table_store import KeptSets, keep_file
-from gui.panel import panels
 from gui.panels.prompts import PromptsPanel
 from gui.run_line import RunLine
 from tests.gui import pair_kit
@@ -191,8 +191,8 @@ def test_a_run_over_a_set_comes_back_with_it_and_its_script_gives_the_same(
     qtbot, reading, tmp_path
 ):
     window, desk = reading, reading.desk
-    prompts = next(panel for panel in window.panels if isinstance(panel, PromptsPanel))
-    patching = next(panel for panel in window.panels if panel.kind == "ActivationPatching")
+    prompts = window.panel(PromptsPanel)
+    patching = window.panel("ActivationPatching")
     model = desk.model
     rows = [readable(row_of(pair), model) for pair in TASKS["induction"].make(model, 2, 0)]
     prompts.sets.show(made_table(rows, "Two pairs"), use=True)

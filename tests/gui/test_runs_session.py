@@ -17,11 +17,11 @@ FIRST, SECOND = "cat sun tree cat sun", "dog moon ring dog moon"
 
 
 def panel_of(window, kind):
-    return next(panel for panel in window.panels if panel.kind == kind)
+    return window.panel(kind)
 
 
 def runs_of(window):
-    return next(panel for panel in window.panels if isinstance(panel, RunsPanel))
+    return window.panel(RunsPanel)
 
 
 @pytest.fixture

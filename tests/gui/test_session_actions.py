@@ -19,7 +19,7 @@ from tests.gui.made_runs import full_disk, made, settle, stale_lock, stored
 
 
 def panel_of(window, kind):
-    return next(panel for panel in window.panels if panel.kind == kind)
+    return window.panel(kind)
 
 
 def press(qtbot, notice, word):

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtGui import QImage
 
 from engine.errors import RunError
-from gui.panel import panels
+from gui.kinds import panels
 from gui.settings import settings
 from gui.tour import guide, main
 from gui.tour.stops import STOPS, Stop

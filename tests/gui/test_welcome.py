@@ -30,7 +30,7 @@ def test_the_bundled_model_is_listed_and_a_click_opens_it(qtbot, window):
 def test_a_question_opens_the_bundled_model_and_runs_its_panel(qtbot, window):
     kind, tile = next(iter(window.welcome.tiles.items()))
     qtbot.mouseClick(tile, Qt.MouseButton.LeftButton)
-    panel = next(panel for panel in window.panels if panel.kind == kind)
+    panel = window.panel(kind)
     qtbot.waitUntil(lambda: panel.result is not None and not panel.running, timeout=5000)
     assert panel.isVisible()
     everyone = [panel for panel in window.panels if reads_model(panel)]
@@ -43,7 +43,7 @@ def test_a_question_while_another_model_is_open_turns_to_its_own_and_runs(qtbot,
     reading.show_welcome()
     kind, tile = next(iter(reading.welcome.tiles.items()))
     qtbot.mouseClick(tile, Qt.MouseButton.LeftButton)
-    panel = next(panel for panel in reading.panels if panel.kind == kind)
+    panel = reading.panel(kind)
     qtbot.waitUntil(lambda: panel.result is not None and not panel.running, timeout=5000)
     assert reading.desk.model is not before
     assert reading.desk.model.folder == library.bundled()[0]
@@ -56,7 +56,7 @@ def test_a_question_about_the_model_that_is_open_runs_at_once(qtbot, window):
     reading.show_welcome()
     kind, tile = list(reading.welcome.tiles.items())[1]
     qtbot.mouseClick(tile, Qt.MouseButton.LeftButton)
-    panel = next(panel for panel in reading.panels if panel.kind == kind)
+    panel = reading.panel(kind)
     qtbot.waitUntil(lambda: panel.result is not None and not panel.running, timeout=5000)
     assert reading.pages.currentWidget() is reading.host
 
@@ -65,7 +65,7 @@ def test_a_question_that_needs_no_model_trains_one_at_once(qtbot, window):
     kind, tile = next(iter(window.welcome.live.items()))
     qtbot.waitUntil(lambda: not tile.picture.pixmap.isNull(), timeout=10_000)
     qtbot.mouseClick(tile, Qt.MouseButton.LeftButton)
-    panel = next(panel for panel in window.panels if panel.kind == kind)
+    panel = window.panel(kind)
     assert panel.running
     assert panel.isVisible()
     assert window.pages.currentWidget() is window.host

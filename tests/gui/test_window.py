@@ -15,7 +15,7 @@ from gui.window import Window
 
 
 def panel_of(window, kind):
-    return next(panel for panel in window.panels if panel.kind == kind)
+    return window.panel(kind)
 
 
 def drop(window, path):
@@ -60,9 +60,30 @@ def test_what_cannot_be_opened_is_named_with_a_next_step(qtbot, window, tmp_path
     notice.close()
 
 
+def test_a_panel_is_made_when_it_is_first_looked_at(qtbot, reading):
+    made = {type(panel) for panel in reading.panels}
+    behind = [kind for kind in reading.kinds if kind not in made]
+    assert behind
+    assert all(reading.host.in_sight(panel) or panel is reading.current for panel in reading.panels)
+    dock = reading.host.dock_of(next(kind for kind in behind if reading.host.belongs(kind)))
+    dock.raise_()
+    qtbot.waitUntil(lambda: dock.made is not None, timeout=1000)
+    assert dock.made.isVisible()
+    assert dock.made in reading.panels
+    assert len(reading.panels) == len(made) + 1
+
+
+def test_a_panel_that_is_made_late_knows_what_lies_on_the_desk(reading):
+    reading.desk.turn(layer=1, head=2)
+    entries = reading.panel("HeadCircuits").form.entries
+    assert (entries["layer"].value, entries["head"].value) == (1, 2)
+
+
 def test_run_all_fills_every_reading_and_the_session_and_trains_nothing(qtbot, reading):
     reading.run_all()
     panels = [panel for panel in reading.panels if reads_model(panel)]
+    own = [kind for kind in reading.kinds if reads_model(kind) and reading.host.belongs(kind)]
+    assert [type(panel) for panel in panels] == own
     qtbot.waitUntil(lambda: not any(panel.running for panel in panels), timeout=10_000)
     assert all(panel.result is not None for panel in panels)
     assert len(reading.records.entries) == len(panels)

@@ -13,18 +13,18 @@ READ, TOYS, TRAIN = "Read a model", "Toy models", "Train"
 
 
 def panel_of(window, kind):
-    return next(panel for panel in window.panels if panel.kind == kind)
+    return window.panel(kind)
 
 
 def visible(window):
     """Titles of the docks that are not hidden, tabs behind others included."""
     host = window.host
-    return {panel.title for panel in window.panels if not host.dock_of(panel).isHidden()}
+    return {kind.title for kind in window.kinds if not host.dock_of(kind).isHidden()}
 
 
 def boxes(window):
     """Where the panels stand; Qt keeps those behind a tab far outside."""
-    docks = {panel.title: window.host.dock_of(panel) for panel in window.panels}
+    docks = {kind.title: window.host.dock_of(kind) for kind in window.kinds}
     seen = {title: dock.geometry() for title, dock in docks.items() if dock.isVisible()}
     return {title: box for title, box in seen.items() if box.left() >= 0}
 
@@ -186,8 +186,8 @@ def test_a_session_of_toy_runs_alone_opens_in_their_arrangement(qtbot, window, t
 
 
 def test_every_panel_that_trains_stands_apart_from_reading(window):
-    alone = [panel for panel in window.panels if panel.kind and not reads_model(panel)]
-    assert {panel.arrangement for panel in alone} == {TOYS, TRAIN}
+    alone = [kind for kind in window.kinds if kind.kind and not reads_model(kind)]
+    assert {kind.arrangement for kind in alone} == {TOYS, TRAIN}
     assert len(alone) == 4
 
 

@@ -31,7 +31,7 @@ class Sitter:
         self.rng = np.random.default_rng(seed)
         self.marks: dict[int, str] = {}  # by the key of a line
         self.told: set[int] = set()
-        self.panels = [panel for panel in window.panels if panel.kind]
+        self.panels = [window.panel(kind) for kind in window.kinds if kind.kind]
         for panel in self.panels:
             panel.form.make_quick()
         self.records.changed.connect(self.look)
@@ -85,7 +85,7 @@ def full() -> None:
 
     window, tidy = ready_window()
     records = window.records
-    panels = [panel for panel in window.panels if panel.kind]
+    panels = [window.panel(kind) for kind in window.kinds if kind.kind]
     for panel in panels:
         panel.form.make_quick()
 
