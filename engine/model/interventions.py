@@ -141,9 +141,7 @@ class Intervention:
 
 def width_of(axes: list[str], cfg: ModelConfig) -> int:
     """How long the last axis of an activation is; of keys, at most."""
-    widths = {"d_model": cfg.d_model, "d_head": cfg.d_head, "d_mlp": cfg.d_mlp,
-              "d_vocab_out": cfg.d_vocab_out, "key": cfg.n_ctx, "1": 1}  # fmt: skip
-    return widths[axes[-1]]
+    return {"key": cfg.n_ctx, "1": 1}.get(axes[-1]) or getattr(cfg, axes[-1])
 
 
 def wrong_vector(vector: tuple[float, ...], width: int) -> Iterator[str]:
