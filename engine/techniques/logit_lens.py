@@ -1,8 +1,10 @@
 """LogitLens: what would the model say if it stopped at this layer? (nostalgebraist 2020)
 
 Each layer's residual stream goes through the final norm, its statistics recomputed on that very
-stream, and the unembedding: layer row 0 is the embedding, row l + 1 the output of block l, and the
-last row is the model's own prediction.
+stream, and the unembedding. Row 0 is the embedding, then comes one row after each block, or after
+each attention and each MLP; the last row is the model's own prediction. With a tuned lens (Belrose
+et al. 2023, arXiv:2303.08112) a learned affine map is added before the norm to the rows that it was
+trained on, the inputs of blocks; rows inside a block have none and are read as without it.
 
 What would fool you: the lens reads early layers through a basis learned for the last one, so a flat
 early row does not prove that nothing is known there (a tuned lens corrects this); a word that leads
@@ -12,6 +14,7 @@ read raw, as in the file: probabilities and ranks do not depend on it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -19,13 +22,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from engine.model.ops import THIN_ROWS
-from engine.technique import RunError, Technique, Update, array, bos_param, param
+from engine.lens import tuned
+from engine.lens.predicting import MOST_ROWS, Predictions, predictions, tile_width
+from engine.lens.rows import DETAILS, Row, rows
+from engine.lens.top import top_k
+from engine.technique import Ref, RunError, Technique, Update, array, bos_param, param
+
+__all__ = ["LogitLens", "LogitLensResult", "settled", "top_k"]
 
 Floats = npt.NDArray[np.floating]
 Ids = npt.NDArray[np.integer]
 
-_SLAB_BYTES = 8 << 20  # logits held at once: positions x vocabulary; one update each
+_UPDATE = 4e9  # FLOPs between two updates: some 30 ms
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,18 @@ class LogitLensResult:
     target_rank: Ids = array("layer pos", "rank of the tracked token, 0 = likeliest")
     entropy: Floats = array("layer pos", "entropy of the prediction, in nats")
     kl: Floats = array("layer pos", "KL(final prediction || this layer's), in nats")
+    target_logit: Floats = array("layer pos", "logit of the tracked token, weights as in the file")
+    row_names: tuple[str, ...] = array("layer", "each row's short name: embed, 0.attn, 0.mlp or 0")
+    row_hooks: tuple[str, ...] = array("layer", "the activation that each row reads")
+    read_by: tuple[str, ...] = array("layer", "what reads each row: logit lens, tuned lens, or "
+                                     "the model itself (the last row)")  # fmt: skip
+    warnings: tuple[str, ...] = array(
+        "sentence", "what is doubtful about the tuned lens; mostly none"
+    )
+    watched_ids: Ids = array("watch", "the chosen tokens")
+    watched_logit: Floats = array("watch layer pos", "their logits")
+    watched_probability: Floats = array("watch layer pos", "their probabilities, 0 to 1")
+    watched_rank: Ids = array("watch layer pos", "their ranks, 0 = likeliest; -1 not computed yet")
 
 
 def settled(top_ids: Ids) -> tuple[Ids, Ids]:
@@ -70,6 +90,7 @@ class LogitLens(Technique):
     """Read every layer of one prompt through the final norm and the unembedding."""
 
     Result: ClassVar[type] = LogitLensResult
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Logit lens"
     summary: ClassVar[str] = "What each layer would predict at each position"
 
@@ -79,135 +100,193 @@ class LogitLens(Technique):
         None, "token to track at every position; without one, the final prediction", role="answer"
     )
     top_k: int = param(5, "how many of the likeliest tokens to keep", low=1, high=100)
+    detail: str = param(
+        "blocks", "one row after each block, or one after each attention and each MLP",
+        choices=DETAILS,
+    )  # fmt: skip
+    watch: tuple[str | int, ...] = param((), "tokens to follow through every row", role="tokens")
+    lens: Ref | None = param(
+        None, "a tuned lens that reads the rows before each block; without one, the logit lens",
+        role="lens",
+    )  # fmt: skip
+
+    @classmethod
+    def upgrade_result(
+        cls, arrays: dict[str, Any], values: dict[str, Any], version: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Version 1 had rows after blocks only, no logits and no chosen tokens."""
+        arrays, values = dict(arrays), dict(values)
+        n_rows, n_pos = arrays["entropy"].shape
+        arrays["target_logit"] = np.full((n_rows, n_pos), np.nan, np.float32)
+        arrays["watched_ids"] = np.zeros(0, np.int64)
+        for name in ("watched_logit", "watched_probability"):
+            arrays[name] = np.zeros((0, n_rows, n_pos), np.float32)
+        arrays["watched_rank"] = np.zeros((0, n_rows, n_pos), np.int64)
+        blocks = range(n_rows - 1)
+        values["row_names"] = ["embed", *(str(layer) for layer in blocks)]
+        posts = (f"blocks.{layer}.hook_resid_post" for layer in blocks)
+        values["row_hooks"] = ["blocks.0.hook_resid_pre", *posts]
+        values["warnings"] = []
+        values["read_by"] = ["logit lens"] * len(blocks) + ["the model itself"]
+        return arrays, values
 
     def steps(self, model: Any) -> Generator[Update, Self | None, None]:
-        cfg = model.config
         ids = model.tokens(self.prompt, self.bos)  # [pos]
         target = None if self.target in (None, "") else model.token(self.target)
-        names = ["blocks.0.hook_resid_pre"]
-        names += [f"blocks.{layer}.hook_resid_post" for layer in range(cfg.n_layers)]
-        run = model.forward(ids, names=names, logits="none")
-        state = _State.empty(ids, len(names), min(self.top_k, cfg.d_vocab_out))
-        most = max(1, min(THIN_ROWS, _SLAB_BYTES // (4 * cfg.d_vocab_out)))  # rows in one product
-        slabs = [slice(first, first + most) for first in range(0, len(ids), most)]
-        n_steps, done = len(slabs) * len(names), 0
-        for slab in slabs:
-            final = None
-            n_pos = len(ids[slab])
-            together = max(1, most // n_pos)  # layers whose rows share one product
-            for high in range(len(names), 0, -together):
-                layers = range(max(0, high - together), high)
-                streams = [run.cache[names[layer]][0, slab] for layer in layers]
-                seen = _Prediction.of(model, np.concatenate(streams), layers)
-                final = final or seen.part(len(layers) - 1, n_pos)
-                state.track(slab, final, target)
-                for index, layer in enumerate(layers):
-                    state.fill(layer, slab, seen.part(index, n_pos), final)
-                done += len(layers)
+        watch = np.array([model.token(token) for token in self.watch], np.int64)  # [watch]
+        points = rows(model.config, self.detail)
+        reader = _Reader(model, points, tuned.load(self.lens, model) if self.lens else None)
+        run = model.forward(ids, names=[point.hook for point in points], logits="none")
+        streams = np.stack([run.cache[point.hook][0] for point in points[::-1]])
+        streams = streams.reshape(-1, streams.shape[-1])  # [cell, d_model], the last row first
+        state = _State.empty(ids, reader, watch, min(self.top_k, model.config.d_vocab_out))
+        if target is not None:
+            state.target_ids[:] = target
+        n_pos, d_vocab = len(ids), model.config.d_vocab_out
+        # The final prediction is the target unless one is given: then its cells come first, alone.
+        parts = [(0, n_pos), (n_pos, len(streams))] if target is None else [(0, len(streams))]
+        groups = [cells for part in parts for cells in _groups(*part)]
+        sizes = [cells.stop - cells.start for cells in groups]
+        n_steps = sum(-(-d_vocab // tile_width(size, d_vocab)) for size in sizes)
+        done, flops = 0, 0.0  # tiles, and work since the last update
+        for cells in groups:
+            y = reader.normed(streams, cells)  # [cell, d_model]
+            n_final = max(0, min(cells.stop, n_pos) - cells.start)
+            reading = predictions(model, y, self.top_k, state.tracked(cells), n_final)
+            while True:
+                try:
+                    flops += next(reading)
+                except StopIteration as end:
+                    state.fill(cells, y, end.value)
+                    break
+                done += 1
+                if flops >= _UPDATE and done < n_steps:
+                    yield Update(done, n_steps, state.result)
+                    flops = 0.0
+            if flops or done == n_steps:
                 yield Update(done, n_steps, state.result)
+                flops = 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class _Prediction:
-    """A softmax [pos, d_vocab] in the pieces that every number is made of, each computed once.
+def _groups(start: int, stop: int) -> list[slice]:
+    """Cells that share one product: as many as allowed, of nearly equal size."""
+    n_groups = -(-(stop - start) // MOST_ROWS)
+    edges = np.linspace(start, stop, n_groups + 1).round().astype(int).tolist()
+    return [slice(low, high) for low, high in itertools.pairwise(edges)]
 
-    shifted = logits - max, weight = exp(shifted), total and log_total its sum [pos].
-    """
 
-    shifted: Floats
-    weight: Floats
-    total: Floats
-    log_total: Floats
+class _Reader:
+    """Cells of the table, counted from the last row up to the first, position by position."""
 
-    @staticmethod
-    def of(model: Any, stream: Floats, layers: range) -> _Prediction:
-        """The lens on rows of one or several layers' streams [pos, d_model]."""
-        shifted = model.unembed(stream)  # [pos, d_vocab]
-        shifted -= shifted.max(axis=-1, keepdims=True)
-        weight = np.exp(shifted)  # [pos, d_vocab]
-        total = weight.sum(axis=-1)  # [pos]
-        if not np.isfinite(total).all():
-            bad = layers[int(np.flatnonzero(~np.isfinite(total))[-1]) * len(layers) // len(total)]
-            where = f"after block {bad - 1}" if bad else "at the embedding"
-            raise RunError(f"the logits {where} are not finite; this prompt overflows the model")
-        return _Prediction(shifted, weight, total, np.log(total))
+    def __init__(self, model: Any, points: list[Row], lens: tuned.Translators | None) -> None:
+        self.model, self.points, self.lens = model, points, lens
 
-    def part(self, index: int, n_pos: int) -> _Prediction:
-        """The rows of one layer among several."""
-        rows = slice(index * n_pos, (index + 1) * n_pos)
-        return _Prediction(
-            self.shifted[rows], self.weight[rows], self.total[rows], self.log_total[rows]
-        )
+    def row_and_position(self, cells: slice, n_pos: int) -> tuple[Ids, Ids]:
+        back, position = np.divmod(np.arange(cells.start, cells.stop), n_pos)  # [cell]
+        return len(self.points) - 1 - back, position
 
-    def log_probability(self, rows: Ids, ids: Ids) -> Floats:
-        return self.shifted[rows, ids] - self.log_total[rows]
+    def translates(self, row: int) -> bool:
+        block = self.points[row].next_block
+        last = row == len(self.points) - 1
+        return self.lens is not None and block is not None and not last and block in self.lens
 
-    def cross(self, other: _Prediction) -> Floats:
-        """Cross entropy [pos] of this prediction under another's probabilities, in nats."""
-        mean = np.einsum("pv,pv->p", self.weight, other.shifted) / self.total  # [pos]
-        return other.log_total - mean
+    def read_by(self) -> tuple[str, ...]:
+        """What reads each row."""
+        lenses = ["tuned lens" if self.translates(row) else "logit lens"
+                  for row in range(len(self.points) - 1)]  # fmt: skip
+        return (*lenses, "the model itself")
+
+    def normed(self, streams: Floats, cells: slice) -> Floats:
+        """streams [cell, d_model] -> what W_U reads: translated where there is a lens, normed."""
+        x = streams[cells].copy()  # [cell, d_model]
+        n_pos = len(streams) // len(self.points)
+        row_of, _ = self.row_and_position(cells, n_pos)  # [cell]
+        for row in np.unique(row_of).tolist():
+            if self.translates(row) and self.lens is not None:
+                mine = row_of == row  # [cell]
+                x[mine] = self.lens.apply(self.points[row].next_block or 0, x[mine])
+        return self.model.final_norm(x)
 
 
 @dataclass(eq=False)
 class _State:
-    """The result while it fills."""
+    """The result while it fills, and of the final row what KL needs."""
 
+    reader: _Reader
     tokens: Ids
+    target_ids: Ids
+    watched_ids: Ids
     top_ids: Ids
     top_probabilities: Floats
-    target_ids: Ids
-    target_probability: Floats
-    target_rank: Ids
     entropy: Floats
     kl: Floats
+    logit: Floats  # [tracked, layer, pos]: the target, then the chosen tokens
+    probability: Floats
+    rank: Ids
+    final_y: Floats  # [pos, d_model]
+    final_expected: Floats  # [pos, d_model]
+    final_log_total: Floats  # [pos]
 
     @staticmethod
-    def empty(ids: Ids, n_layers: int, k: int) -> _State:
-        shape = (n_layers, len(ids))
+    def empty(ids: Ids, reader: _Reader, watch: Ids, k: int) -> _State:
+        shape = (len(reader.points), len(ids))
+        each = (1 + len(watch), *shape)
+        d_model = reader.model.config.d_model
+
+        def unknown(*axes: int) -> Floats:
+            return np.full(axes, np.nan, np.float32)
+
         return _State(
-            ids, np.full((*shape, k), -1), np.full((*shape, k), np.nan, np.float32),
-            np.full(len(ids), -1), np.full(shape, np.nan, np.float32), np.full(shape, -1),
-            np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32),
+            reader, ids, np.full(len(ids), -1), watch, np.full((*shape, k), -1),
+            unknown(*shape, k), unknown(*shape), unknown(*shape), unknown(*each), unknown(*each),
+            np.full(each, -1), np.zeros((len(ids), d_model)), np.zeros((len(ids), d_model)),
+            np.zeros(len(ids)),
         )  # fmt: skip
 
-    def track(self, slab: slice, final: _Prediction, target: int | None) -> None:
-        self.target_ids[slab] = final.shifted.argmax(-1) if target is None else target
+    def tracked(self, cells: slice) -> Ids:
+        """Output ids followed in these cells: [cell, 1 + watch]; -1 = not known yet."""
+        _, position = self.reader.row_and_position(cells, len(self.tokens))
+        chosen = np.broadcast_to(self.watched_ids, (len(position), len(self.watched_ids)))
+        return np.concatenate([self.target_ids[position, None], chosen], axis=1)
 
-    def fill(self, layer: int, slab: slice, seen: _Prediction, final: _Prediction) -> None:
-        rows, tracked = np.arange(len(seen.total)), self.target_ids[slab]
-        top = top_k(seen.shifted, self.top_ids.shape[-1])  # [pos, k]
-        self.top_ids[layer, slab] = top
-        chance = np.exp(seen.log_probability(rows[:, None], top))  # [pos, k]
-        self.top_probabilities[layer, slab] = chance
-        self.target_probability[layer, slab] = np.exp(seen.log_probability(rows, tracked))
-        mine = seen.shifted[rows, tracked][:, None]  # [pos, 1]
-        self.target_rank[layer, slab] = np.count_nonzero(seen.shifted > mine, axis=-1)
-        self.entropy[layer, slab] = np.maximum(seen.cross(seen), 0.0)
-        own = final.cross(final)  # [pos]
-        self.kl[layer, slab] = np.maximum(final.cross(seen) - own, 0.0)
+    def fill(self, cells: slice, y: Floats, seen: Predictions) -> None:
+        """What was read in these cells; y [cell, d_model] is what W_U met."""
+        row, at = self.reader.row_and_position(cells, len(self.tokens))  # [cell]
+        if not np.isfinite(seen.log_total).all():
+            bad = row[np.flatnonzero(~np.isfinite(seen.log_total))[0]]
+            hook = self.reader.points[bad].hook
+            raise RunError(f"the logits of {hook} are not finite; this prompt overflows the model")
+        log_total = seen.log_total[:, None]  # [cell, 1]
+        self.top_ids[row, at] = seen.top_ids
+        self.top_probabilities[row, at] = np.exp(seen.top_logits - log_total)
+        self.entropy[row, at] = seen.entropy
+        logits, ranks = seen.logits, seen.ranks  # [cell, 1 + watch]
+        n_final = len(seen.expected)
+        if n_final:
+            first = at[:n_final]  # [pos of this group]
+            self.final_y[first], self.final_expected[first] = y[:n_final], seen.expected
+            self.final_log_total[first] = seen.log_total[:n_final]
+            if (self.target_ids[first] < 0).any():
+                self.target_ids[first] = seen.top_ids[:n_final, 0]
+                logits[:n_final, 0], ranks[:n_final, 0] = seen.top_logits[:n_final, 0], 0
+        self.logit[:, row, at] = logits.T
+        self.probability[:, row, at] = np.exp(logits - log_total).T
+        self.rank[:, row, at] = ranks.T
+        moved = np.einsum("cd,cd->c", y - self.final_y[at], self.final_expected[at])  # [cell]
+        kl = seen.log_total - self.final_log_total[at] - moved  # [cell]
+        self.kl[row, at] = np.maximum(kl, 0.0)
 
     def result(self) -> LogitLensResult:
-        return LogitLensResult(**{name: value.copy() for name, value in vars(self).items()})
-
-
-def top_k(values: Floats, k: int) -> Ids:
-    """Indices of the k largest of each row, best first, ties to the lower index: [row, k].
-
-    By block maxima: the k best lie in the k blocks with the largest maxima, so one pass over the
-    row and a sort of a few candidates do, where argpartition costs as much as the matrix product.
-    """
-    n_rows, n = values.shape
-    width = 64
-    n_blocks = n // width
-    if n_blocks <= 4 * k:
-        return np.argsort(-values, axis=-1, kind="stable")[:, :k]
-    head = values[:, : n_blocks * width].reshape(n_rows, n_blocks, width)
-    best = np.argsort(-head.max(-1), axis=-1, kind="stable")[:, :k]  # [row, k] blocks
-    best.sort(axis=-1)
-    inside = (best[:, :, None] * width + np.arange(width)).reshape(n_rows, -1)  # [row, k * width]
-    rest = np.broadcast_to(np.arange(n_blocks * width, n), (n_rows, n - n_blocks * width))
-    candidates = np.concatenate([inside, rest], axis=-1)  # [row, candidate]
-    order = np.argsort(
-        -np.take_along_axis(values, candidates, axis=-1), axis=-1, kind="stable"
-    )[:, :k]  # fmt: skip
-    return np.take_along_axis(candidates, order, axis=-1)
+        points = self.reader.points
+        return LogitLensResult(
+            tokens=self.tokens.copy(),
+            top_ids=self.top_ids.copy(), top_probabilities=self.top_probabilities.copy(),
+            target_ids=self.target_ids.copy(), target_probability=self.probability[0].copy(),
+            target_rank=self.rank[0].copy(), entropy=self.entropy.copy(), kl=self.kl.copy(),
+            target_logit=self.logit[0].copy(),
+            row_names=tuple(point.name for point in points),
+            row_hooks=tuple(point.hook for point in points), read_by=self.reader.read_by(),
+            warnings=() if self.reader.lens is None else tuple(self.reader.lens.warnings),
+            watched_ids=self.watched_ids.copy(), watched_logit=self.logit[1:].copy(),
+            watched_probability=self.probability[1:].copy(), watched_rank=self.rank[1:].copy(),
+        )  # fmt: skip

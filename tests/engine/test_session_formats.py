@@ -91,6 +91,8 @@ def test_a_stored_run_still_gives_its_numbers(
             stored, _ = pack(run.result)
             again, _ = pack(run.spec.run(model.under(run.interventions)))
             for name, array in stored.items():  # other machines round the last bit otherwise
+                if array.dtype.kind == "f" and np.isnan(array).all():
+                    continue  # what the version of then did not keep
                 np.testing.assert_allclose(array, again[name], rtol=1e-4, atol=1e-5)
 
 

@@ -16,7 +16,9 @@ READINGS = [make for make in panels() if make.kind]
 EVERY = pytest.mark.parametrize("make", READINGS, ids=lambda make: make.__name__)
 OF_A_MODEL = [make for make in READINGS if technique.of(make.kind).needs]
 EVERY_OF_A_MODEL = pytest.mark.parametrize("make", OF_A_MODEL, ids=lambda make: make.__name__)
-OF_A_PROMPT = [make for make in OF_A_MODEL if any(map(desk_field, fields(technique.of(make.kind))))]
+OF_A_PROMPT = [make for make in OF_A_MODEL if any(
+    desk_field(item) not in ("", "bos") for item in fields(technique.of(make.kind))
+)]  # fmt: skip
 EVERY_OF_A_PROMPT = pytest.mark.parametrize("make", OF_A_PROMPT, ids=lambda make: make.__name__)
 LINKED = [make for make in READINGS if set(FOCUS) & {
     axis for name, about in technique.result_fields(technique.of(make.kind)).items()

@@ -9,7 +9,7 @@ from gui.kinds import reads_model
 from gui.settings import read
 from gui.window import Window
 
-READ, TOYS, TRAIN = "Read a model", "Toy models", "Train"
+READ, TOYS, TRAIN, PROBE = "Read a model", "Toy models", "Train", "Probe"
 
 
 def panel_of(window, kind):
@@ -47,7 +47,7 @@ def press(qtbot, window, name):
 
 def test_the_bar_offers_the_arrangements_that_have_panels_and_none_on_the_first_page(window):
     buttons = window.top.segments.buttons
-    assert list(buttons) == [READ, TOYS, TRAIN]
+    assert list(buttons) == [READ, TOYS, TRAIN, PROBE]
     assert not any(button.isChecked() for button in buttons.values())
     keys = {action.text(): action.shortcut() for action in window.actions()}
     assert keys[READ] == QKeySequence("Alt+1")
@@ -187,8 +187,8 @@ def test_a_session_of_toy_runs_alone_opens_in_their_arrangement(qtbot, window, t
 
 def test_every_panel_that_trains_stands_apart_from_reading(window):
     alone = [kind for kind in window.kinds if kind.kind and not reads_model(kind)]
-    assert {kind.arrangement for kind in alone} == {TOYS, TRAIN}
-    assert len(alone) == 4
+    assert {kind.arrangement for kind in alone} == {TOYS, TRAIN, PROBE}
+    assert len(alone) == 5
 
 
 def test_a_checkpoint_opens_beside_the_training_and_is_read_when_one_turns_to_it(

@@ -1,0 +1,1 @@
+"""The parts of the panel that shows activations on their principal components."""
