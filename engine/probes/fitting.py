@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.probes.hidden import fit_hidden
-from engine.probes.logistic import fit_logistic
+from engine.probes.logistic import TOLERANCE, fit_logistic
 from engine.probes.logistic_loss import Meter
 from engine.probes.mass_mean import fit_mass_mean
 from engine.probes.problems import (
@@ -58,12 +58,13 @@ Fitting = Generator[Progress, None, Fitted]
 
 def fit(
     kind: Kind, X: Singles, problems: Problems, *,
-    k: int = 10, hidden_units: int = 64, seed: int = 0, listen: Listen = nobody,
+    k: int = 10, hidden_units: int = 64, seed: int = 0, tolerance: float = TOLERANCE,
+    listen: Listen = nobody,
 ) -> Fitting:  # fmt: skip
     """Fits all problems on X [row, d] float32 (may be a memory map); yields about every 30 ms.
 
     "logistic": mean loss + lambda/2 |w|^2 of standardised activations, bias free, to a gradient
-    whose largest entry is below 1e-6. "ridge": half the mean squared error on -1/+1 (or one-hot)
+    whose largest entry is below `tolerance`. "ridge": half the mean squared error on -1/+1 (or one-hot)
     targets + lambda/2 |w|^2. "mass_mean", "mass_mean_corrected": differences of class means
     (lambda plays no part). "hidden": one hidden layer of `hidden_units` ReLUs, Adam, `seed`.
     "sparse": the `k` units whose class means differ most on the training rows, then logistic.
@@ -74,7 +75,7 @@ def fit(
         raise ValueError(f"X {X.shape} does not hold the {problems.labels.shape[1]} rows labelled")
     meter = Meter(len(problems), f"{len(problems):,} probes of {len(X):,} rows")
     if kind == "logistic":
-        return fit_logistic(X, problems, meter, listen)
+        return fit_logistic(X, problems, meter, listen, tolerance)
     if kind == "ridge":
         return fit_ridge(X, problems, listen)
     if kind in ("mass_mean", "mass_mean_corrected"):
@@ -82,7 +83,7 @@ def fit(
     if kind == "hidden":
         return fit_hidden(X, problems, hidden_units, seed, listen)
     if kind == "sparse":
-        return fit_sparse(X, problems, k, meter, listen)
+        return fit_sparse(X, problems, k, meter, listen, tolerance)
     raise ValueError(f"{kind!r} is none of the probes {', '.join(KINDS)}")
 
 

@@ -178,7 +178,7 @@ def minimise(
 
 
 def fit_logistic(
-    X: Singles, problems: Problems, meter: Meter, listen: Listen
+    X: Singles, problems: Problems, meter: Meter, listen: Listen, tolerance: float = TOLERANCE
 ) -> Generator[Progress, None, Fitted]:
     """All problems; tasks that learn from the same rows read a matrix of these rows alone."""
     shape = (len(problems), problems.outputs)
@@ -195,7 +195,7 @@ def fit_logistic(
             rows = Rows(X, part.learning_rows(), listen)
         own_rows = own(rows, rows.of(part.train))
         at = np.flatnonzero(np.isin(problems.task, tasks))  # [problem]
-        found = yield from solve(rows, part, own_rows, whitening, meter)
+        found = yield from solve(rows, part, own_rows, whitening, meter, tolerance)
         # The preconditioner mixes units; one that never moved in training says nothing elsewhere.
         found.point[..., :-1] *= (own_rows.stretch[part.task] > 0)[:, None]
         point[at], loss[at] = found.point, found.loss
@@ -213,6 +213,7 @@ def fit_logistic(
 
 def solve(
     rows: Rows, problems: Problems, own_rows: Own, whitening: Whitening, meter: Meter,
+    tolerance: float,
 ) -> Generator[Progress, None, Solved]:  # fmt: skip
     """All problems on these rows, by falling lambda, in groups that fit into memory."""
     n, shape = len(problems), (len(problems), problems.outputs, rows.d + 1)
@@ -226,8 +227,11 @@ def solve(
             start = out.point[before].astype(np.float64)  # [problem of the group, output, d + 1]
             start[before < 0] = 0.0
             loss = LogisticLoss(rows, problems, at, own_rows, meter)
-            tolerance = np.clip(ERROR * problems.penalty[at], LEAST, TOLERANCE)  # [problem]
-            found = yield from minimise(loss, whitening, start, tolerance)
+            loose = tolerance / TOLERANCE
+            largest = np.clip(  # [problem]
+                loose * ERROR * problems.penalty[at], loose * LEAST, tolerance
+            )
+            found = yield from minimise(loss, whitening, start, largest)
             out.point[at], out.loss[at] = found.point, found.loss
             out.gradient_norm[at], out.products[at] = found.gradient_norm, found.products
             previous[problems.task[at]] = at

@@ -19,7 +19,7 @@ from engine.probes.standardising import Rows
 
 
 def fit_sparse(
-    X: Singles, problems: Problems, k: int, meter: Meter, listen: Listen
+    X: Singles, problems: Problems, k: int, meter: Meter, listen: Listen, tolerance: float
 ) -> Generator[Progress, None, Fitted]:
     """All problems; each task has units of its own, the same for all its lambdas."""
     d = X.shape[1]
@@ -32,7 +32,7 @@ def fit_sparse(
         difference = yield from differences(X, part, listen)  # [d]
         units[task] = np.argsort(-difference, kind="stable")[:k]
         narrow = np.ascontiguousarray(X[:, units[task]])  # [row, k]
-        fitted = yield from fit_logistic(narrow, part, meter, listen)
+        fitted = yield from fit_logistic(narrow, part, meter, listen, tolerance)
         parts.append((np.flatnonzero(problems.task == task), fitted))
     n = len(problems)
     empty = Fitted(
