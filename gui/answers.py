@@ -38,6 +38,8 @@ class Answers(QObject):
                 panel = window.panel(about)
                 window.reveal(panel)
                 getattr(panel, "demonstrate", panel.run)()
+            case "reveal":  # a panel by its kind, to be run by hand
+                window.reveal(window.panel(about))
             case "question":  # (folder, kind of technique)
                 window.go_to(Panel.arrangement)
                 window.open_and_run(Path(about[0]), ["*", about[1]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -216,7 +217,29 @@ def slides(item: Field) -> bool:
 def _write(value: Any) -> str:
     if value is None:
         return ""
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return ", ".join(_quoted(each) if isinstance(each, str) else str(each) for each in value)
+    return str(value)
+
+
+def _quoted(text: str) -> str:
+    """A text in a list, in quotes where it would be read as something else."""
+    plain = text == text.strip() and text and not text.lstrip("-").isdigit() and "," not in text
+    return text if plain else f'"{text}"'
+
+
+def _listed(text: str) -> tuple[str | int, ...]:
+    """`5, "5", " Mary"`: a number is an id, what stands in quotes is text as it is."""
+    found = re.findall(r'"([^"]*)"|([^,"]+)', text)
+    parts = [(quoted, plain.strip()) for quoted, plain in found if quoted or plain.strip()]
+    return tuple(quoted or (int(plain) if plain.lstrip("-").isdigit() else plain)
+                 for quoted, plain in parts)  # fmt: skip
+
+
+def _elements(hint: Any) -> tuple[Any, ...]:
+    """The types that an element of a tuple may have."""
+    first = typing.get_args(hint)[0]
+    return typing.get_args(first) or (first,)
 
 
 def _read(text: str, hint: Any) -> Any:
@@ -227,6 +250,8 @@ def _read(text: str, hint: Any) -> Any:
     if not text.strip() and type(None) in args:
         return None
     kinds = args or (hint,)
+    if typing.get_origin(hint) is tuple and set(_elements(hint)) == {str, int}:
+        return _listed(text)
     if any(typing.get_origin(kind) is tuple for kind in kinds) and str not in kinds:
         parts = [part for part in text.replace(",", " ").split() if part]
         return msgspec.convert(parts, hint, strict=False)

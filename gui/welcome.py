@@ -29,7 +29,7 @@ from gui.tiles import Row, SessionRow, Tile, Unclosed, Wide
 READS = (
     "Hugging Face folders: GPT-2, Pythia and GPT-NeoX, Llama, Mistral, Qwen2",
     "TransformerLens layout; single or sharded safetensors, f32, f16, bf16",
-    "Pickled weights are refused, with a way to convert them",
+    "Of .bin and .pt files only tensors are read; programs in them are refused",
 )
 STEPS = (
     ("Open a model", "Its parts, their shapes and a self-check appear on the left."),

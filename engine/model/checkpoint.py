@@ -1,38 +1,38 @@
 """Opening a model folder: `peek` reads headers only, `load` makes the arrays.
 
-A Hugging Face folder or one in TransformerLens' layout: config.json and safetensors, one file or
-shards. Pickled weights are refused. Nothing is trusted: a file may be cut off, may lie about its
-shapes, may hold NaN, may name files outside the folder; each is a FileError that says what to do.
+A Hugging Face folder or one in TransformerLens' layout: config.json and safetensors, or else a
+state dict of torch, one file or shards. Nothing is trusted: a file may be cut off, may lie about
+its shapes, may hold NaN or a program, may name files outside the folder; each is a FileError that
+says what to do.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from engine.errors import FileError
+from engine.model import safetensors_file, torch_file
 from engine.model.config import ModelConfig
 from engine.model.config_file import Fields, read_json, shown
 from engine.model.families import layout_of
 from engine.model.layout import Layout, Slots, assemble, resolve
-from engine.model.safetensors_file import Header, TensorInfo, map_file, read_header
+from engine.model.safetensors_file import Header, TensorInfo, map_file
 from engine.model.weights import Weights
 
 SINGLE, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
-PICKLES = (".bin", ".pt", ".pth", ".ckpt")
+TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+TORCH_USUAL = (TORCH_SINGLE, "model.pt", "model.pth", "pytorch_model.pt")
+NOT_WEIGHTS = re.compile(r"(optimizer|scheduler|training_args|rng_state|scaler)\b.*|rng_state_.*")
+"""Files that Trainer leaves beside the weights, in the same format."""
 DIGEST_BYTES = 4 << 20  # read at once: a few milliseconds between two looks at `watch`
 INDEX_LIMIT = 100_000_000
-
-_PICKLED = (
-    "a pickled file can run any program while it is read, so only safetensors are opened. Convert "
-    "it once where you trust it: AutoModelForCausalLM.from_pretrained(folder)"
-    ".save_pretrained(folder, safe_serialization=True)"
-)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _peek(folder: Path, chosen: Path | None) -> Peek:
     if not isinstance(data, dict):
         raise FileError(config_path, "is not a JSON object; fetch the file again")
     fields = Fields(config_path, data)
-    headers = _headers(folder, chosen, fields)
+    headers = _headers(folder, chosen)
     tensors = {name: t for header in headers for name, t in header.tensors.items()}
     layout = layout_of(fields, tensors)
     slots, ignored = resolve(layout, tensors, folder)
@@ -136,7 +136,7 @@ def load(
     mapped = {}
     for file in found.files:
         mapped[file] = map_file(file)  # [byte]
-        last = max(t.begin + t.nbytes for t in found.tensors if t.file == file)
+        last = max(t.end for t in found.tensors if t.file == file)
         if len(mapped[file]) < last:
             raise FileError(file, "has changed since it was opened; open the model again")
     return assemble(found.layout, found.slots, mapped, done)
@@ -174,74 +174,94 @@ def _folder(path: Path) -> tuple[Path, Path | None]:
         return path, None
     if not path.is_file():
         raise FileError(path, "there is no such folder")
-    if path.suffix in PICKLES:
-        raise FileError(path, _PICKLED)
-    if path.suffix == ".safetensors":
+    if path.suffix in (".safetensors", *torch_file.SUFFIXES):
         return path.parent, path
     if path.suffix == ".json":
         return path.parent, None
     raise FileError(path, "is not a folder; open the folder that holds the model's config.json")
 
 
-def _headers(folder: Path, chosen: Path | None, fields: Fields) -> list[Header]:
-    if (folder / SINGLE).is_file() and (chosen is None or chosen.name == SINGLE):
-        return [read_header(folder / SINGLE)]
-    if (folder / INDEX).is_file():
-        index, _ = read_json(folder / INDEX, INDEX_LIMIT)
-        shards = _shards(folder, index)
-        if chosen is None or chosen.name in shards:
-            return [_shard(folder / name, names) for name, names in sorted(shards.items())]
+def _headers(folder: Path, chosen: Path | None) -> list[Header]:
+    """The headers of the weights: of the file that was pointed at, else safetensors before torch's.
+
+    A shard that was pointed at stands for all of them.
+    """
+    for single, index in ((SINGLE, INDEX), (TORCH_SINGLE, TORCH_INDEX)):
+        if (folder / single).is_file() and (chosen is None or chosen.name == single):
+            return [_header(folder / single)]
+        if (folder / index).is_file():
+            shards = _shards(folder / index, read_json(folder / index, INDEX_LIMIT)[0])
+            if chosen is None or chosen.name in shards:
+                return [_shard(folder / name, shards[name], index) for name in sorted(shards)]
+        if chosen is None and (only := _only(folder, single, index)) is not None:
+            return [_header(only)]
     if chosen is not None:
-        return [read_header(chosen)]
-    present = sorted(file for file in folder.glob("*.safetensors") if file.is_file())
-    if len(present) == 1:
-        return [read_header(present[0])]
-    if present:
-        listed = ", ".join(file.name for file in present[:4])
-        raise FileError(
-            folder, f"holds {listed} and no {INDEX} that says which belong together; fetch {INDEX}"
-        )
-    pickled = sorted(file for file in folder.iterdir() if file.suffix in PICKLES)
-    if pickled:
-        raise FileError(pickled[0], _PICKLED)
+        return [_header(chosen)]
     raise FileError(folder, f"holds no {SINGLE}; fetch the weights")
 
 
-def _shards(folder: Path, index: Any) -> dict[str, set[str]]:
+def _only(folder: Path, single: str, index: str) -> Path | None:
+    """The one file of weights of a kind, whatever its name; None where there is none."""
+    if single == SINGLE:
+        present = sorted(file for file in folder.glob("*.safetensors") if file.is_file())
+    else:
+        usual = [folder / name for name in TORCH_USUAL if (folder / name).is_file()]
+        present = usual[:1] or sorted(
+            file for file in folder.iterdir()
+            if file.suffix in torch_file.SUFFIXES and not NOT_WEIGHTS.fullmatch(file.name)
+            and file.is_file()
+        )  # fmt: skip
+    if len(present) > 1:
+        listed = ", ".join(file.name for file in present[:4])
+        raise FileError(
+            folder, f"holds {listed} and no {index} that says which belong together; fetch {index}"
+        )
+    return present[0] if present else None
+
+
+def _header(file: Path) -> Header:
+    return (torch_file if file.suffix in torch_file.SUFFIXES else safetensors_file).read_header(
+        file
+    )
+
+
+def _shards(index: Path, content: Any) -> dict[str, set[str]]:
     """File name -> the tensors in it. A name in the index may not lead out of the folder."""
-    table = index.get("weight_map") if isinstance(index, dict) else None
+    table = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(table, dict) or not table:
-        raise FileError(folder / INDEX, "has no weight_map; fetch the file again")
+        raise FileError(index, "has no weight_map; fetch the file again")
+    suffixes = (".safetensors",) if index.name == INDEX else torch_file.SUFFIXES
     shards: dict[str, set[str]] = {}
     for tensor, name in table.items():
-        if not isinstance(name, str) or not _is_plain(name):
+        if not isinstance(name, str) or not _is_plain(name, suffixes):
             raise FileError(
-                folder / INDEX,
+                index,
                 f"tensor {shown(tensor)} is in {shown(name)}, which is no name of a file in this "
                 "folder; the index is refused",
             )
         shards.setdefault(name, set()).add(tensor)
     for name in sorted(shards):
         # Links inside the folder are followed: the Hugging Face cache consists of them.
-        if not (folder / name).is_file():
+        if not (index.parent / name).is_file():
             raise FileError(
-                folder, f"{INDEX} asks for {name}, which is not there; finish the download"
+                index.parent,
+                f"{index.name} asks for {name}, which is not there; finish the download",
             )
     return shards
 
 
-def _is_plain(name: str) -> bool:
-    return name.endswith(".safetensors") and not any(c in name for c in "/\\:\0") and name[0] != "."
+def _is_plain(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.endswith(suffixes) and not any(c in name for c in "/\\:\0") and name[0] != "."
 
 
-def _shard(file: Path, names: Iterable[str]) -> Header:
-    header = read_header(file)
+def _shard(file: Path, names: set[str], index: str) -> Header:
+    header = _header(file)
     for name in sorted(names):
         if name not in header.tensors:
             raise FileError(
-                file, f"the tensor {name!r} is not in it, though {INDEX} says so; fetch it again"
+                file, f"the tensor {name!r} is not in it, though {index} says so; fetch it again"
             )
-    own = {name: header.tensors[name] for name in header.tensors if name in set(names)}
+    own = {name: header.tensors[name] for name in header.tensors if name in names}
     return Header(file, own, header.raw, header.file_bytes)
 
 

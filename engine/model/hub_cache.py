@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import FileError
-from engine.model.checkpoint import CONFIG, model_name
+from engine.model.checkpoint import CONFIG, TORCH_INDEX, TORCH_SINGLE, model_name
 from engine.model.config_file import Fields, read_json
 from engine.model.families import architecture
 
@@ -83,12 +83,13 @@ def _snapshots(repository: Path) -> Iterator[Path]:
 
 
 def _can_be_opened(snapshot: Path) -> bool:
-    """A known architecture and safetensors; whether every tensor is right is for `peek` to say."""
+    """A known architecture and weights; whether every tensor is right is for `peek` to say."""
     try:
         data, _ = read_json(snapshot / CONFIG, CONFIG_LIMIT)
         if not isinstance(data, dict):
             return False
         architecture(Fields(snapshot / CONFIG, data))
-        return any(file.is_file() for file in snapshot.glob("*.safetensors"))
+        patterns = ("*.safetensors", TORCH_SINGLE, TORCH_INDEX)
+        return any(file.is_file() for pattern in patterns for file in snapshot.glob(pattern))
     except (FileError, OSError):
         return False

@@ -33,7 +33,10 @@ READABLE = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor of a file: nothing of its data has been read."""
+    """One tensor of a file: nothing of its data has been read.
+
+    strides: in numbers, for a tensor that does not lie straight on (only torch writes such).
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -41,6 +44,15 @@ class TensorInfo:
     file: Path
     begin: int
     nbytes: int
+    strides: tuple[int, ...] | None = None
+
+    @property
+    def end(self) -> int:
+        """The byte of the file behind its last number."""
+        if self.strides is None or not self.size:
+            return self.begin + self.nbytes
+        axes = zip(self.shape, self.strides, strict=True)
+        return self.begin + ITEM_BYTES[self.dtype] * (1 + sum((n - 1) * by for n, by in axes))
 
     @property
     def size(self) -> int:
@@ -190,8 +202,11 @@ def map_file(file: Path) -> npt.NDArray[np.uint8]:
 
 def view(mapped: npt.NDArray[np.uint8], tensor: TensorInfo) -> npt.NDArray[Any]:
     """A tensor as a read-only view of its mapped file, in the dtype on disk (BF16: its bits)."""
-    raw = mapped[tensor.begin : tensor.begin + tensor.nbytes]  # [byte]
-    return raw.view(READABLE[tensor.dtype]).reshape(tensor.shape)
+    raw = mapped[tensor.begin : tensor.end].view(READABLE[tensor.dtype])  # [number]
+    if tensor.strides is None or not tensor.size:
+        return raw.reshape(tensor.shape)
+    strides = [raw.itemsize * by for by in tensor.strides]
+    return np.lib.stride_tricks.as_strided(raw, tensor.shape, strides, writeable=False)
 
 
 def fill(target: npt.NDArray[np.float32], source: npt.NDArray[Any], dtype: str) -> None:

@@ -40,7 +40,7 @@ from engine.train.running import Running, check_sizes
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
-TASKS = ("induction", "addition", "sorting", "text")
+TASKS = ("induction", "addition", "sorting", "cycle", "text")
 SCHEDULES = ("constant", "linear", "cosine")
 MOST_CHECKPOINTS = 400  # of one run: half a megabyte each by default
 _SHOWN = 48  # most words in the fixed prompt
@@ -138,7 +138,7 @@ class TrainTransformer(Technique):
     clip: float = param(
         1.0, "largest norm of a gradient", low=1e-6, high=1e9, live=True, scale="log", advanced=True
     )
-    batch: int = param(16, "prompts per step; addition takes all", low=1, high=4096, scale="log")
+    batch: int = param(16, "prompts per step; addition, cycle: all", low=1, high=4096, scale="log")
     n_steps: int = param(
         1500, "training steps; more may be asked for while it runs", low=1, high=1_000_000,
         live=True, scale="log",

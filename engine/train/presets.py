@@ -132,6 +132,16 @@ PRESETS: tuple[Preset, ...] = (
         lambda result: last(result, "accuracy") >= 0.98, _accuracy("accuracy"),
     ),
     Preset(
+        "Six layers, eight words",
+        (("task", "cycle"), ("n_layers", 6), ("n_heads", 2), ("d_model", 16), ("d_mlp", 32),
+         ("positions", "learned"), ("warm_up", 10), ("n_steps", 400)),
+        "a cycle", "P > 0.99",
+        "the next word of a cycle of eight; open the last checkpoint and look at it with the logit "
+        "lens: the prediction sharpens from layer to layer",
+        lambda result: last(result, "probability") >= TOLD,
+        lambda result: f"{last(result, 'probability'):.3f}",
+    ),
+    Preset(
         "Your own text…",
         (("task", "text"), ("d_vocab", 2000), ("d_mlp", 128), ("positions", "learned"),
          ("norm", "LN"), ("act_fn", "gelu"), ("biases", True), ("lr", 0.001),

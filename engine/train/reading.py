@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.train import fourier, phases
+from engine.train import cycle, fourier, phases
 from engine.train.matches import Match, best_match
 from engine.train.phases import ROLE, Phase, phases_of
 
@@ -65,7 +65,10 @@ def sentence(result: Any, at: int | None = None) -> str:
         return lost
     if len(seen.history_step) < _FIRST_RECORDS:
         return f"Before the first step: {_fresh(seen)}."
-    tell = {"induction": _induction, "addition": _addition, "sorting": _sorting, "text": _text}
+    tell = {
+        "induction": _induction, "addition": _addition, "sorting": _sorting, "text": _text,
+        "cycle": cycle.told,
+    }  # fmt: skip
     return tell[seen.task](seen)
 
 
@@ -76,7 +79,7 @@ def details(result: Any, at: int | None = None) -> str:
         return ""
     more = {
         "induction": _more_induction, "addition": _more_addition, "sorting": _more_sorting,
-        "text": _more_text,
+        "text": _more_text, "cycle": cycle.more,
     }  # fmt: skip
     return " ".join(more[seen.task](seen))
 
@@ -310,7 +313,8 @@ def _diverged(seen: Any) -> str | None:
     """The sentence where the newest loss is no number."""
     if not len(seen.history_step):
         return None
-    main = {"induction": "second_half", "addition": "train_loss", "sorting": "sorted_loss"}
+    main = {"induction": "second_half", "sorting": "sorted_loss"}
+    main |= dict.fromkeys(("addition", "cycle"), "train_loss")
     loss = phases.curve_of(seen, main.get(seen.task, "held_out_loss"))
     if np.isfinite(loss[-1]):
         return None
@@ -322,7 +326,8 @@ def _diverged(seen: Any) -> str | None:
 
 
 def _fresh(seen: Any) -> str:
-    main = {"induction": "second_half", "addition": "test_loss", "sorting": "sorted_loss"}
+    main = {"induction": "second_half", "addition": "test_loss", "sorting": "sorted_loss",
+            "cycle": "train_loss"}  # fmt: skip
     loss = _now(seen, main.get(seen.task, "held_out_loss"))
     if not np.isfinite(loss):
         return "nothing is measured yet"

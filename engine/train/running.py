@@ -20,6 +20,7 @@ from engine.technique import Artifact, Update
 from engine.train import memory, work
 from engine.train.architecture import fresh
 from engine.train.checkpoint import KIND, Checkpoint, config_for, file_name
+from engine.train.cycle import WORDS
 from engine.train.network import Look, Network
 from engine.train.optimiser import AdamW, rate
 from engine.train.parameters import weights_of
@@ -30,7 +31,8 @@ __all__ = ["MAY_DIFFER", "Running", "check_sizes"]
 
 Array = npt.NDArray[Any]
 
-LEARNED = {"induction": "second_half", "addition": "test_loss", "sorting": "sorted_loss"}
+LEARNED = {"induction": "second_half", "addition": "test_loss", "sorting": "sorted_loss",
+           "cycle": "train_loss"}  # fmt: skip
 """Task -> the curve that falls when it is learned; of others the first one."""
 MAY_DIFFER = (
     "start", "period", "period_low", "period_high", "lr", "weight_decay", "schedule", "warm_up",
@@ -280,6 +282,9 @@ def check_sizes(spec: Any) -> None:
     elif spec.task == "sorting":
         n_pos, scored = 2 * spec.list_length + 1, spec.list_length
         sizes = (n_pos, spec.d_vocab, spec.d_vocab)
+    elif spec.task == "cycle":
+        batch = n_pos = scored = len(WORDS)
+        sizes = (n_pos, n_pos, n_pos)
     work.check(config_for(spec, sizes), batch, n_pos, scored, field)
 
 

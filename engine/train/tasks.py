@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from engine.errors import SpecError
 from engine.model.weights import Array, Ids
 
-TASKS = ("induction", "addition", "sorting", "text")
+TASKS = ("induction", "addition", "sorting", "cycle", "text")
 PERIODS = ("random", "fixed")
 
 Watch = Callable[[], object] | None
@@ -121,7 +121,7 @@ def check(spec: Any) -> None:
             raise SpecError("n_ctx", f"{spec.n_ctx} is below 4")
         if spec.tokenizer is None and spec.d_vocab < 4:
             raise SpecError("d_vocab", f"{spec.d_vocab} is below 4: too few words for a text")
-    else:
+    elif spec.task != "cycle":
         raise SpecError("task", f"{spec.task!r} is none of {', '.join(TASKS)}")
 
 
@@ -130,7 +130,7 @@ def task_of(spec: Any, watch: Watch = None) -> Task:
 
     spec: task and the fields that this task reads (`TrainTransformer` has them all).
     """
-    from engine.train import addition, induction, sorting
+    from engine.train import addition, cycle, induction, sorting
 
     check(spec)
     if spec.task == "induction":
@@ -142,6 +142,8 @@ def task_of(spec: Any, watch: Watch = None) -> Task:
         return addition.Addition(spec.modulus, spec.train_fraction, spec.seed)
     if spec.task == "sorting":
         return sorting.Sorting(spec.list_length, spec.d_vocab)
+    if spec.task == "cycle":
+        return cycle.Cycle()
     from engine.train import text
 
     return text.open_text(

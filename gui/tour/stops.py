@@ -15,7 +15,10 @@ from engine.techniques.activation_patching import carriers
 from gui import library, theme
 from gui.tour.census import HEADS
 from gui.tour.kept import KEPT
+from gui.tour.lenses import LENSES
 from gui.tour.patching import PATCHING
+from gui.tour.points import POINTS
+from gui.tour.probing import PROBING
 from gui.tour.prompts import GIVER, NAME, UNEVEN
 from gui.tour.stop import Stop
 from gui.tour.toys import TOYS
@@ -255,6 +258,9 @@ STOPS = (
     ),
     *PATCHING,
     *HEADS,
+    *LENSES,
+    *PROBING,
+    *POINTS,
     *KEPT,
     *TOYS,
     *TRAINING,

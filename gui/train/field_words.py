@@ -2,7 +2,7 @@
 
 WORDS: dict[str, str] = {
     "task": "Data", "induction": "Repeated random tokens", "addition": "a + b modulo a prime",
-    "sorting": "Numbers to sort", "text": "Text from a file",
+    "sorting": "Numbers to sort", "text": "Text from a file", "cycle": "Next word in a cycle",
     "random": "Random, between two lengths", "fixed": "Always the longest",
     "period_low": "Shortest", "period_high": "Longest", "d_vocab": "Vocabulary",
     "n_ctx": "Context", "train_fraction": "Trained share", "list_length": "Numbers",

@@ -50,9 +50,9 @@ APPLIES: dict[str, Callable[[Values], bool]] = {
     "list_length": lambda now: now["task"] == "sorting",
     "corpus": lambda now: now["task"] == "text",
     "tokenizer": lambda now: now["task"] == "text",
-    "d_vocab": lambda now: now["task"] != "addition",
+    "d_vocab": lambda now: now["task"] not in ("addition", "cycle"),
     "n_ctx": lambda now: now["task"] in ("induction", "text"),
-    "batch": lambda now: now["task"] != "addition",
+    "batch": lambda now: now["task"] not in ("addition", "cycle"),
     "act_fn": lambda now: now["d_mlp"] != 0,
     "gated_mlp": lambda now: now["d_mlp"] != 0,
 }

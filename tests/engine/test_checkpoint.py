@@ -156,11 +156,11 @@ def test_a_config_without_any_architecture(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.pth"])
-def test_pickled_weights_are_refused_with_the_way_to_convert_them(name: str, folder: Path) -> None:
+def test_pickled_programs_are_refused_with_the_way_to_save_weights(name: str, folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    (folder / name).write_bytes(b"\x80\x04.")
+    (folder / name).write_bytes(b"\x80\x04cos\nsystem\nX\x04\x00\x00\x00true\x85R.")
     for path in (folder, folder / name):
-        refused(path, name, "can run any program", "safe_serialization=True")
+        refused(path, name, "'os.system'", "may run a program", "torch.save(model.state_dict()")
 
 
 def test_a_folder_without_weights(folder: Path) -> None:

@@ -207,13 +207,14 @@ def test_divergence_is_told_with_the_last_good_step() -> None:
     assert reading.sentence(made) == "The loss is no number."
 
 
-@pytest.mark.parametrize("task", ["induction", "addition", "sorting", "text"])
+@pytest.mark.parametrize("task", ["induction", "addition", "sorting", "text", "cycle"])
 def test_the_first_record_and_none_at_all_have_a_sentence(task: str) -> None:
     names = {
         "induction": ("first_half", "second_half", "accuracy"),
         "addition": ("train_loss", "test_loss", "train_accuracy", "test_accuracy"),
         "sorting": ("sorted_loss", "accuracy", "whole_list"),
         "text": ("held_out_loss", "accuracy", "unigram_loss"),
+        "cycle": ("train_loss", "train_accuracy", "probability"),
     }[task]
     for count in (0, 1, 2, 3):
         made = result(task, {name: np.full(count, 0.5) for name in names})

@@ -203,7 +203,7 @@ def test_sizes_that_do_not_go_together_are_refused_at_their_field(
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("task", ["induction", "addition", "sorting"])
+@pytest.mark.parametrize("task", ["induction", "addition", "sorting", "cycle"])
 def test_a_task_is_of_one_piece(task: str) -> None:
     made = tasks.task_of(spec(task=task))
     tokens, targets = made.batch(np.random.default_rng(0), 4)

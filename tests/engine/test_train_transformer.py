@@ -36,6 +36,7 @@ TASKS: dict[str, dict[str, Any]] = {
         "positions": "learned", "weight_decay": 1.0, "schedule": "cosine",
     },
     "sorting": {"task": "sorting", "list_length": 3, "norm": "LN", "biases": True},
+    "cycle": {"task": "cycle", "n_layers": 3, "d_mlp": 8, "positions": "learned"},
     "rotary": {"positions": "rotary", "d_mlp": 8, "gated_mlp": True, "act_fn": "silu"},
 }  # fmt: skip
 
