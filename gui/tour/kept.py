@@ -25,7 +25,9 @@ def runs_of(walk: Walk, kind: str, model: str) -> list[Any]:
     return [
         entry
         for entry in found
-        if (entry.run.kind, entry.run.model.name, entry.run.status) == (kind, model, "finished")
+        if (entry.run.kind, entry.run.status) == (kind, "finished")
+        and entry.run.model is not None
+        and entry.run.model.name == model
     ]
 
 
