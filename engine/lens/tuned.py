@@ -16,8 +16,6 @@ from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
 
 from engine.errors import FileError, RunError
 from engine.model import torch_file
@@ -89,6 +87,9 @@ def save(folder: Path, lens: Any, model: Any) -> Ref:
     for index, layer in enumerate(layers):
         tensors[f"{layer}.weight"] = np.ascontiguousarray(lens.W[index], np.float32)
         tensors[f"{layer}.bias"] = np.ascontiguousarray(lens.b[index], np.float32)
+    from safetensors import SafetensorError  # here: the list of techniques opens no file
+    from safetensors.numpy import save_file
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

@@ -89,14 +89,14 @@ LIVE: dict[str, Any] = {"importance_decay": 0.8}
 """What a live field of this name is changed to, where doubling its value would not do."""
 
 
-def changes_of(spec: Technique) -> list[tuple[int, dict[str, Any]]]:
+def changes_of(spec: Technique, model: Any) -> list[tuple[int, dict[str, Any]]]:
     """A change of every live field at the first step; most techniques have none."""
     change = {
         item.name: LIVE.get(item.name, getattr(spec, item.name) * 2)
         for item in fields(spec)
         if item.metadata.get("live")
     }
-    return [(next(spec.steps(None)).step, change)] if change else []
+    return [(next(spec.steps(model)).step, change)] if change else []
 
 
 def recorded(spec: Technique, folder: Path) -> Run:
@@ -104,7 +104,7 @@ def recorded(spec: Technique, folder: Path) -> Run:
     zero = (Intervention("blocks.0.hook_attn_out", positions=(1, 2)),)
     model = open_model(folder) if spec.needs else None
     interventions = zero if model is not None and spec.takes_interventions else ()
-    worker = Worker(spec, model, interventions=interventions, replay=changes_of(spec))
+    worker = Worker(spec, model, interventions=interventions, replay=changes_of(spec, model))
     worker.start()
     assert worker.join(60.0)
     poll = worker.poll()
