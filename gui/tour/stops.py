@@ -14,6 +14,7 @@ from engine.model.saving import save_hooked
 from engine.techniques.activation_patching import carriers
 from gui import library, theme
 from gui.tour.census import HEADS
+from gui.tour.features import FEATURES
 from gui.tour.kept import KEPT
 from gui.tour.lenses import LENSES
 from gui.tour.patching import PATCHING
@@ -21,6 +22,7 @@ from gui.tour.points import POINTS
 from gui.tour.probing import PROBING
 from gui.tour.prompts import GIVER, NAME, UNEVEN
 from gui.tour.stop import Stop
+from gui.tour.toy_sae import TOY_SAE
 from gui.tour.toys import TOYS
 from gui.tour.training import TRAINING
 from gui.tour.untrained import untrained
@@ -261,7 +263,10 @@ STOPS = (
     *LENSES,
     *PROBING,
     *POINTS,
+    *FEATURES,
     *KEPT,
-    *TOYS,
+    *TOYS[:-1],
+    *TOY_SAE,
+    TOYS[-1],
     *TRAINING,
 )
