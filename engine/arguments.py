@@ -116,7 +116,7 @@ def parser() -> argparse.ArgumentParser:
         help="hook names to keep, such as 'blocks.*.attn.hook_pattern'; default: all",
     )  # fmt: skip
     one.add_argument("--out", metavar="FILE.npz", required=True, help="where the arrays go")
-    one = command("inspect", "A model's architecture, size, memory need and self-check.")
+    one = command("inspect", "What a model is, with its self-check, or a sparse autoencoder.")
     one.add_argument("folder", metavar="FOLDER")
     one.add_argument("--json", action="store_true", help="the same as JSON")
     one = command("tour", "The guided tour without a display: pictures and report.html.")

@@ -352,30 +352,14 @@ def _save(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
-    from engine.headless import about_model
+    from engine.inspecting import inspected, told
 
-    about = about_model(arguments.folder)
-    if arguments.json:
-        print(json.dumps(about, indent=2))
-    else:
-        _print_model(about)
-    if not about["self_check"]["passed"]:
-        return _fail(1, f"the self-check failed: {about['self_check']['summary']}")
+    about = inspected(arguments.folder)
+    print(json.dumps(about, indent=2) if arguments.json else told(about))
+    check = about.get("self_check", {"passed": True})
+    if not check["passed"]:
+        return _fail(1, f"the self-check failed: {check['summary']}")
     return 0
-
-
-def _print_model(about: Mapping[str, Any]) -> None:
-    print(f"{about['name']}: {about['architecture'] or 'a transformer'} in {about['folder']}")
-    print(f"  parameters   {about['parameters']:,}")
-    print(f"  files        {about['file_bytes'] / 1e6:,.1f} MB")
-    print(f"  memory       {about['memory_bytes'] / 1e6:,.1f} MB")
-    for name, value in about["config"].items():
-        if value not in (None, "", []) and value is not False and name != "architecture":
-            print(f"  {name:<28} {value}")
-    print(f"  self-check   {'passed' if about['self_check']['passed'] else 'FAILED'}")
-    for one in about["self_check"]["checks"]:
-        mark = "ok" if one["passed"] else "NO"
-        print(f"    {mark}  {one['name']:<44} {one['deviation']:.1e} (limit {one['limit']:.0e})")
 
 
 def _tour(arguments: argparse.Namespace) -> int:

@@ -62,13 +62,18 @@ class PresetList(Canvas):
         return f"{said}\n{found.help}" if found.help else said
 
     def sizeHint(self) -> QSize:
-        return QSize(240, HEAD + ROW * max(len(self.rows), 1))
+        return QSize(240, self._head + ROW * max(len(self.rows), 1))
+
+    @property
+    def _head(self) -> int:
+        """Room for the names of the columns; none where nothing is expected of any row."""
+        return HEAD if any(row.expected for row in self.rows) else 0
 
     def minimumSizeHint(self) -> QSize:
         return QSize(160, self.sizeHint().height())
 
     def lay_out(self) -> None:
-        ys = tuple(HEAD + ROW * at for at in range(len(self.rows) + 1))
+        ys = tuple(self._head + ROW * at for at in range(len(self.rows) + 1))
         self.grid = Grid((0, max(self.width(), 1)), ys, up=False) if self.rows else None
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
@@ -91,7 +96,8 @@ class PresetList(Canvas):
         now, small, bold = theme.current(), token_pen(11), token_pen(11, 600)
         right = self.width() - EDGE
         ends = (right - MEASURED - 6, right)
-        for end, word in zip(ends, ("expected", "measured"), strict=True):
+        heads = ("expected", "measured") if self._head else ()
+        for end, word in zip(ends, heads, strict=False):
             box = QRectF(end - MEASURED, 0, MEASURED, HEAD - 2)
             small.draw(painter, box, word, now.color("muted"), 1)
         for at, row in enumerate(self.rows):

@@ -29,7 +29,8 @@ def prompts(model: Any, data: Ref | None, n_tokens: int, context: int) -> tuple[
     About n_tokens in all, fewer where the text ends. A prompt begins with BOS: where the text has
     one, or with one put before it if the tokenizer's own file says so. Without a file the little
     world's text is read, and by a model that does not know its words repeated random tokens.
-    RunError where a file is not a text that this model reads, or too short for two prompts.
+    RunError where a file is not a text that this model reads, or too short for two prompts. Of a
+    folder every .txt is read, by name.
     """
     if data is None:
         found = _world(model, n_tokens)
@@ -57,14 +58,22 @@ def _path(data: Ref, model: Any) -> Path:
                 "MB: cut a part of it (head -c 50000000 FILE > PART)"
             )
     path = locate(data, model.listen, "data")
-    if path.is_dir():
-        raise RunError(f"{data.name} is a folder: choose one text file")
+    if not _texts(path):
+        raise RunError(f"{data.name} holds no .txt file: choose a text file, or a folder of them")
     return path
 
 
+def _texts(path: Path) -> list[Path]:
+    """The file itself, or every .txt in a folder and below, by name."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*.txt") if file.is_file())
+
+
 def _file(model: Any, path: Path) -> Iterator[list[int]]:
-    for piece in text_file.pieces(path, model.listen):
-        yield model.tokenizer.encode(piece, "no")
+    for file in _texts(path):
+        for piece in text_file.pieces(file, model.listen):
+            yield model.tokenizer.encode(piece, "no")
 
 
 def _encoded(model: Any, pieces: Iterable[list[int]], n_tokens: int) -> Ids:

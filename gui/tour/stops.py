@@ -13,6 +13,7 @@ from engine.errors import RunError
 from engine.model.saving import save_hooked
 from engine.techniques.activation_patching import carriers
 from gui import library, theme
+from gui.tour.browsing import BROWSING
 from gui.tour.census import HEADS
 from gui.tour.features import FEATURES
 from gui.tour.kept import KEPT
@@ -264,6 +265,7 @@ STOPS = (
     *PROBING,
     *POINTS,
     *FEATURES,
+    *BROWSING,
     *KEPT,
     *TOYS[:-1],
     *TOY_SAE,
