@@ -7,6 +7,9 @@ and beyond that in one memory-mapped temporary file, which is gone when the stor
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -33,7 +36,11 @@ class Store:
     Used in a `with`: what was spilled is removed at its end, however it ends.
     """
 
-    def __init__(self, n: int, widths: Sequence[int], limit: int | None = None) -> None:
+    def __init__(
+        self, n: int, widths: Sequence[int], limit: int | None = None,
+        way_out: str = "read fewer examples or layers",
+    ) -> None:  # fmt: skip
+        """limit: bytes that stay in memory; way_out: what to do where the disk has no room."""
         size = 4 * n * sum(widths)
         self.widths, self.n = tuple(widths), n
         self.spill_bytes = size if size > (LIMIT if limit is None else limit) else 0
@@ -44,16 +51,18 @@ class Store:
             return
         try:
             made = tempfile.TemporaryDirectory(
-                prefix="mechanoscope-probes-", ignore_cleanup_errors=True
+                prefix="mechanoscope-activations-", ignore_cleanup_errors=True
             )
             self.folder = Path(self._stack.enter_context(made))
+            if shutil.disk_usage(self.folder).free < size:  # a map would die at its first write
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._flat = np.memmap(self.folder / "activations", np.float32, "w+",
                                    shape=(n * sum(widths),))  # fmt: skip
         except OSError as error:
             self._stack.close()
             raise RunError(
                 f"{size / 2**30:.1f} GB of activations do not fit in {tempfile.gettempdir()} "
-                f"({(error.strerror or 'no room').lower()}): read fewer examples or layers"
+                f"({(error.strerror or 'no room').lower()}): {way_out}"
             ) from None
 
     def __enter__(self) -> Self:
@@ -139,11 +148,11 @@ def _of_texts(model: Any, examples: Examples, into: dict[str, Singles]) -> Itera
         if logits == "all" or model.interventions:  # these must all be met
             model.forward(ids, tap=keep, logits=logits)
         else:
-            _as_far_as(model, ids, keep, set(into))
+            as_far_as(model, ids, keep, set(into))
         yield rows
 
 
-def _as_far_as(model: Any, ids: Ints, keep: Callable[[str, Singles], None], last: set[str]) -> None:
+def as_far_as(model: Any, ids: Ints, keep: Callable[[str, Singles], None], last: set[str]) -> None:
     """A pass that ends with the block in which the last of these activations is."""
     left = set(last)
 

@@ -38,6 +38,7 @@ class Reader:
 
     verdict = "it is no checkpoint that can be gone on from"
     dtypes: Mapping[str, str] = DTYPES
+    most_bytes = MOST_BYTES
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,8 +48,8 @@ class Reader:
                 length = int.from_bytes(stream.read(8), "little")
         except OSError as error:
             raise FileError(path, f"cannot be read ({error.strerror or error})") from None
-        if size > MOST_BYTES:
-            self.fail(f"has {size:,} bytes, and a checkpoint at most {MOST_BYTES:,}")
+        if size > self.most_bytes:
+            self.fail(f"has {size:,} bytes, and a checkpoint at most {self.most_bytes:,}")
         if MOST_HEADER < length <= size:
             self.fail(f"has a header of {length:,} bytes, the limit is {MOST_HEADER:,}")
         self.header: Header = read_header(path)
