@@ -145,8 +145,13 @@ class Panel(QWidget):
         """
         self.message.say(text, tone, action)
 
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether `open_file` reads this, wherever in the window it is dropped."""
+        return path.suffix.lower() in cls.opens and not path.is_dir()
+
     def open_file(self, path: Path) -> None:
-        """Read a file whose name ends as `opens` says."""
+        """Read a file or a folder that `reads` said yes to."""
 
     # running
 

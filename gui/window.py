@@ -39,7 +39,14 @@ from gui.topbar import TopBar
 from gui.welcome import Welcome
 
 CLOSE_SECONDS = 0.2
-OPENED = (".safetensors", ".mscope", ".json", ".bin", ".pt", ".pth")  # those of torch by their tensors alone
+OPENED = (
+    ".safetensors",
+    ".mscope",
+    ".json",
+    ".bin",
+    ".pt",
+    ".pth",
+)  # those of torch by their tensors alone
 
 
 class Window(Looks):
@@ -123,10 +130,10 @@ class Window(Looks):
 
     def open_path(self, path: Path) -> None:
         """A model folder, a file in one, a session, or what a panel reads, by what it is."""
-        reader = next((kind for kind in self.kinds if path.suffix.lower() in kind.opens), None)
+        reader = next((kind for kind in self.kinds if kind.reads(path)), None)
         if path.suffix == ".mscope":
             self.session.open(path)
-        elif reader is not None and not path.is_dir():
+        elif reader is not None:
             self.reveal(self.panel(reader))
             self.panel(reader).open_file(path)
         else:

@@ -64,9 +64,9 @@ def fit(
     """Fits all problems on X [row, d] float32 (may be a memory map); yields about every 30 ms.
 
     "logistic": mean loss + lambda/2 |w|^2 of standardised activations, bias free, to a gradient
-    whose largest entry is below `tolerance`. "ridge": half the mean squared error on -1/+1 (or one-hot)
-    targets + lambda/2 |w|^2. "mass_mean", "mass_mean_corrected": differences of class means
-    (lambda plays no part). "hidden": one hidden layer of `hidden_units` ReLUs, Adam, `seed`.
+    whose largest entry is below `tolerance`. "ridge": half the mean squared error on -1/+1 (or
+    one-hot) targets + lambda/2 |w|^2. "mass_mean", "mass_mean_corrected": differences of class
+    means (lambda plays no part). "hidden": one hidden layer of `hidden_units` ReLUs, Adam, `seed`.
     "sparse": the `k` units whose class means differ most on the training rows, then logistic.
     The generator *returns* the Fitted (`finish` or `yield from`). Raises RunError where X is not
     finite. `listen` is called between products of at most about 100 ms, so that Stop is prompt.

@@ -32,15 +32,15 @@ POINTS = (
     Stop(
         "Watch layers take a task apart",
         "A small network learns which points lie on which ring. While it trains, a linear probe "
-        "reads every layer: the input cannot be parted by a line, the last layer can. The square at "
-        "the right is what the network decides, the small ones what its hidden units see.",
+        "reads every layer: the input cannot be parted by a line, the last layer can. The square "
+        "at the right is what the network decides, the small ones what its hidden units see.",
         rings,
     ),
     Stop(
         "Look at the activations themselves",
-        "The directions in which the activations vary most, coloured by part of speech. Draw around "
-        "some points to read the words they stand for. Beside each component stands how much of the "
-        "label's variance it tells, and how much shuffled labels would.",
+        "The directions in which the activations vary most, coloured by part of speech. Draw "
+        "around some points to read the words they stand for. Beside each component stands how "
+        "much of the label's variance it tells, and how much shuffled labels would.",
         components,
     ),
 )

@@ -65,7 +65,7 @@ def test_head_results_put_back_unchanged_give_the_same_run() -> None:
 def test_a_replacement_that_is_no_array_is_judged_by_its_shape() -> None:
     model = open_model(FAMILIES / "gpt2-tied")
     with pytest.raises(RunError, match="hook_embed has shape"):
-        model.forward([1, 2, 3], tap=lambda hook, _: 0.0 if hook == "hook_embed" else None)  # pyright: ignore[reportArgumentType]
+        model.forward([1, 2, 3], tap=lambda hook, _: 0.0 if hook == "hook_embed" else None)
 
 
 def by_hand(model: Transformer, entry: Intervention):
@@ -160,7 +160,7 @@ def _resumed_is_full(case: str, entry: Intervention) -> None:
         (Intervention("blocks.0.attn.hook_z", positions=(-1,)), "position -1 is not in 0.."),
         (Intervention("blocks.0.attn.hook_z", positions=()), "names no position"),
         (Intervention("blocks.0.ln1.hook_scale"), "divided by"),
-        (Intervention("hook_embed", "melt"), "'melt'"),  # pyright: ignore[reportArgumentType]
+        (Intervention("hook_embed", "melt"), "'melt'"),
     ],
 )
 def test_an_intervention_that_makes_no_sense_is_refused(entry: Intervention, message: str) -> None:

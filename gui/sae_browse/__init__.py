@@ -1,0 +1,1 @@
+"""Parts of the panels that browse features: boards, a feature's page, labels, acts, words."""
