@@ -55,7 +55,9 @@ def interventions_in_words(entries: Iterable[Any]) -> list[str]:
 
 
 def _what(entry: Intervention) -> str:
-    """Such as "head 1.3", "k of head 0.2", "resid_pre 5", "neuron 1.12"."""
+    """Such as "head 1.3", "k of head 0.2", "resid_pre 5", "neuron 1.12"; "feature 12 of sae"."""
+    if entry.sae is not None:
+        return f"{_counted('feature', entry.units or ())} of {_dictionary(entry.sae)}"
     parts = entry.name.split(".")
     layer = parts[1] if parts[0] == "blocks" and len(parts) > 2 else ""
     site = parts[-1].removeprefix("hook_")
@@ -76,6 +78,11 @@ def _what(entry: Intervention) -> str:
     if entry.units is not None:
         words += f", {_counted('key' if entry.over_keys else 'unit', entry.units)}"
     return words
+
+
+def _dictionary(ref: Ref) -> str:
+    """An SAE by its folder, said to be one where its name does not say it."""
+    return ref.name if "sae" in ref.name.lower() else f"SAE {ref.name or ref.short}"
 
 
 def _along(entry: Intervention) -> str:
@@ -124,12 +131,16 @@ def _exactly(values: Mapping[str, Any]) -> str:
         words += f" {'to' if action == 'clamp' else 'by'} {values.get('factor', 0.0)}"
     if values.get("head") is not None:
         words += f" of head {values['head']}"
-    for name, what in (("units", "unit"), ("positions", "position")):
+    sae = values.get("sae")
+    dictionary = f" of {_input(sae)}" if isinstance(sae, Mapping) else ""
+    unit = "feature" if dictionary else "unit"
+    for name, what in (("units", unit), ("positions", "position")):
         numbers = values.get(name)
         if isinstance(numbers, Sequence) and not isinstance(numbers, str):
-            link = "in" if what == "unit" else "at"
+            link = "at" if what == "position" else "in"
             words += f" {link} {what}{'s' if len(numbers) > 1 else ''} "
             words += ", ".join(map(str, numbers))
+            words += dictionary if what == "feature" else ""
     direction = values.get("direction")
     if isinstance(direction, Mapping):
         words += f" along {_input(direction)}"

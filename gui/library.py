@@ -76,6 +76,16 @@ def bundled_model(name: str) -> Path:
     return path("models", name)
 
 
+def saes_beside(folder: Path) -> list[Path]:
+    """SAEs that lie in a model's folder: in `sae`, or each in a folder of its own there."""
+    place = folder / "sae"
+    try:
+        found = [place, *sorted(entry for entry in place.iterdir() if entry.is_dir())]
+    except OSError:
+        return []
+    return [entry for entry in found if (entry / "cfg.json").is_file()]
+
+
 def _place(name: str) -> int:
     return BUNDLED.index(name) if name in BUNDLED else len(BUNDLED)
 

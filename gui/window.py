@@ -39,14 +39,7 @@ from gui.topbar import TopBar
 from gui.welcome import Welcome
 
 CLOSE_SECONDS = 0.2
-OPENED = (
-    ".safetensors",
-    ".mscope",
-    ".json",
-    ".bin",
-    ".pt",
-    ".pth",
-)  # those of torch by their tensors alone
+OPENED = (".safetensors", ".mscope", ".json", ".bin", ".pt", ".pth")
 
 
 class Window(Looks):

@@ -110,7 +110,7 @@ def read_change(cls: type[Technique], text: str) -> tuple[int, dict[str, Any]]:
 def read_intervention(text: str) -> Intervention:
     """An intervention typed as JSON: its fields by name; SpecError if it is none.
 
-    For a direction or a data set the path of its file will do.
+    For a direction, a data set or an SAE the path of its file or folder will do.
     """
     form = """write it as {"name": "blocks.0.hook_attn_out", "action": "zero"}"""
     try:
@@ -125,7 +125,7 @@ def read_intervention(text: str) -> Intervention:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
             raise SpecError("--intervene", f"an intervention has no {name!r}; {hint}")
-    for name in ("direction", "data"):
+    for name in ("direction", "data", "sae"):
         if isinstance(path := values.get(name), str):
             values[name] = msgspec.to_builtins(_named_file(name, path))
     try:
@@ -141,7 +141,8 @@ def read_intervention(text: str) -> Intervention:
 def _named_file(name: str, path: str) -> Ref:
     """The input that an intervention names by its file's path; SpecError if it is not there."""
     table = Path(path).suffix.lower() in SUFFIXES
-    kind = name if name == "direction" else KIND if table else "text"
+    kinds = {"direction": name, "sae": "SAE"}
+    kind = kinds.get(name, KIND if table else "text")
     try:
         return of_file(kind, path)
     except FileError as error:

@@ -104,6 +104,8 @@ class MLP:
                     f"{self.name} reads points, not prompts, so there are no values to "
                     f"{entry.action}: zero, scale, steer or clamp"
                 )
+            if entry.sae is not None:
+                raise entry.refused(f"{self.name} reads points, and SAEs read transformers")
             entry.check(known, config)
             found.append(InForce(entry, values.direction(entry)))
         return replace(plain, interventions=tuple(found))

@@ -35,7 +35,8 @@ class Gradients:
 def tape_names(model: Transformer) -> tuple[str, ...]:
     """The activations that a pass must keep so that `backward` can run over it."""
     skip = ("attn_scores", "attn_out", "mlp_out", "hook_embed", "unembed.hook_in", "hook_out")
-    return tuple(name for name in model.hooks() if not name.endswith(skip))
+    read = {entry.name for entry in model.interventions if entry.reads}
+    return tuple(name for name in model.hooks() if name in read or not name.endswith(skip))
 
 
 def backward(
@@ -75,6 +76,7 @@ class _Walk:
         position = np.broadcast_to(np.arange(run.tokens.shape[1]), run.tokens.shape)
         self.position = position
         self.d_pos: Array | None = None  # [batch, pos, d_model], of shortformer positions
+        self.given = run.given
         self.changes: dict[str, list] = {}
         for entry in model.interventions:
             self.changes.setdefault(entry.name, []).insert(0, entry)
@@ -102,7 +104,7 @@ class _Walk:
         if name in self.keep:
             self.kept[name] = grad
         for entry in self.changes.get(name, ()):
-            grad = entry.vjp(grad, self.position)
+            grad = entry.vjp(grad, self.position, self.given.get(entry))
         return grad
 
     def _again(self, name: str, value: Array) -> Array:

@@ -1,7 +1,8 @@
 """InForce: interventions on one view of a model, with their values and a count of what fired.
 
 Each is a pair like any op, its effect and its vjp: a constant passes no gradient to what it
-replaces, a sum passes it unchanged, a factor along a direction is its own transpose.
+replaces, a sum passes it unchanged, a factor along a direction is its own transpose. What it does
+to features hangs on the activation itself, so their vjp asks for what the effect was given.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from engine.model.weights import Array, Ids
 
 if TYPE_CHECKING:
     from engine.model.transformer import Transformer
+    from engine.sae.edited import EditedLatents
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,26 @@ class InForce:
     """One intervention on one view.
 
     direction [width], of length 1. value: what is put in, [(head,) width] if it is the same
-    everywhere, else [pos, (head,) width]; of scores and patterns [query, head, key].
+    everywhere, else [pos, (head,) width]; of scores and patterns [query, head, key]. latents: the
+    features that are changed; they read their head, or all heads flattened.
     """
 
     entry: Intervention
     direction: Array | None = None
     value: Array | None = None
     causal: bool = True
+    latents: EditedLatents | None = None
     times: int = 0
     largest: float = 0.0
 
     @property
     def name(self) -> str:
         return self.entry.name
+
+    @property
+    def reads(self) -> bool:
+        """Whether its vjp asks for the activation that the effect was given."""
+        return self.latents is not None
 
     @property
     def fired(self) -> Fired:
@@ -60,9 +69,12 @@ class InForce:
         """
         return self._changed(value, position, self._effect)
 
-    def vjp(self, grad: Array, position: Ids) -> Array:
-        """Gradient of what `apply` gave -> of what it was given; shapes as there."""
-        return self._changed(grad, position, self._through)
+    def vjp(self, grad: Array, position: Ids, given: Array | None = None) -> Array:
+        """Gradient of what `apply` gave -> of what it was given; shapes as there.
+
+        given: the activation that `apply` was given, where this one `reads` it.
+        """
+        return self._changed(grad, position, self._through, given)
 
     def note(self, before: Array, after: Array) -> None:
         """Count a change that was made."""
@@ -72,31 +84,38 @@ class InForce:
         self.largest = max(self.largest, float(largest))
 
     def _changed(
-        self, value: Array, position: Ids, change: Callable[[Array, Ids, int], Array]
+        self, value: Array, position: Ids, change: Callable[..., Array], given: Array | None = None
     ) -> Array:
         entry, width = self.entry, value.shape[-1]
         chosen = np.ones(position.shape, bool)  # [*rows]
         if entry.positions is not None:
             chosen = np.isin(position, entry.positions)
         where = self._within(width)
-        if not chosen.any() or (entry.units is not None and not len(where[-1])):
+        few = entry.units is not None and not self.reads
+        if not chosen.any() or (few and not len(where[-1])):
             return value
         value = value.copy()
         rows = value.swapaxes(1, 2) if entry.over_keys else value  # [*rows, (head,) width]
         part = rows[chosen]  # [row, (head,) width]
-        part[where] = change(part[where], position[chosen], width)
+        was = None if given is None else given[chosen][where]
+        part[where] = change(part[where], position[chosen], width, was)
         rows[chosen] = part
         return value
 
     def _within(self, width: int) -> tuple[Any, ...]:
         """Index of what is changed in [row, (head,) width]; of keys there may be few."""
         entry, last = self.entry, slice(None)
-        if entry.units is not None:
+        head = entry.head
+        if self.latents is not None:
+            head = self.latents.sae.hook_head_index
+        elif entry.units is not None:
             last = np.array([unit for unit in entry.units if unit < width], np.int64)  # [unit]
-        return (..., last) if entry.head is None else (..., entry.head, last)
+        return (..., last) if head is None else (..., head, last)
 
-    def _effect(self, x: Array, position: Ids, width: int) -> Array:
+    def _effect(self, x: Array, position: Ids, width: int, _given: Array | None) -> Array:
         """x [row, (head,) width or units] -> what stands there instead."""
+        if self.latents is not None:
+            return self.latents.apply(x.reshape(len(x), -1)).reshape(x.shape)
         new = None if self.value is None else self._value(position, width).astype(x.dtype)
         if self.direction is not None:
             u = self.direction.astype(x.dtype)  # [width]
@@ -126,8 +145,12 @@ class InForce:
         assert new is not None, "in_force finds the values"
         return np.broadcast_to(new, x.shape)
 
-    def _through(self, grad: Array, _position: Ids, _width: int) -> Array:
+    def _through(self, grad: Array, _position: Ids, _width: int, given: Array | None) -> Array:
         entry = self.entry
+        if self.latents is not None:
+            assert given is not None, "the pass that is gone back over keeps what they read"
+            x = given.reshape(len(given), -1)  # [row, d_in]
+            return self.latents.vjp(grad.reshape(x.shape), x).reshape(grad.shape)
         if entry.action == "steer":
             return grad
         factor = grad.dtype.type(entry.factor if entry.action == "scale" else 0.0)
@@ -177,5 +200,8 @@ def in_force(model: Transformer, entries: Sequence[Intervention]) -> tuple[InFor
     values = Values(model, entries)
     causal = model.config.attention_dir == "causal"
     return tuple(
-        InForce(entry, values.direction(entry), values.of(entry), causal) for entry in entries
-    )
+        InForce(
+            entry, values.direction(entry), values.of(entry), causal, values.latents(entry)
+        )
+        for entry in entries
+    )  # fmt: skip

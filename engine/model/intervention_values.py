@@ -1,4 +1,4 @@
-"""What interventions put in: activations of other prompts, and directions from files.
+"""What interventions put in: activations of other prompts, directions and SAEs from files.
 
 Found once, when a view is made, by plain passes of the same model; prompts and data sets that
 several interventions name are read once for all of them.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
@@ -18,14 +18,17 @@ from engine.model.interventions import (
     BORROWED,
     OVER_KEYS,
     Intervention,
+    heads_of,
     width_of,
     wrong_vector,
 )
 from engine.model.weights import Array, Ids
-from engine.refs import Ref, locate
+from engine.refs import SHORT, Ref, locate
 
 if TYPE_CHECKING:
     from engine.model.transformer import Transformer
+    from engine.sae.edited import Edit, EditedLatents
+    from engine.sae.sae import SAE
 
 FIELD = "interventions"  # where a Ref that is missing was asked for
 DIRECTION_BYTES = 16 << 20  # a hundred times the widest stream
@@ -41,6 +44,7 @@ class Values:
         self._rows: dict[Any, list[Ids]] = {}
         self._runs: dict[Any, dict[str, Array]] = {}
         self._sums: dict[Any, dict[Any, tuple[Array, int]]] = {}
+        self._saes: dict[str, SAE] = {}
 
     def direction(self, entry: Intervention) -> Array | None:
         """The unit vector [width] of an intervention along a direction."""
@@ -55,6 +59,26 @@ class Values:
         vector = np.array(given, np.float64)  # [width]
         vector /= np.abs(vector).max()  # or the square of a small one might be zero
         return vector / np.linalg.norm(vector)
+
+    def latents(self, entry: Intervention) -> EditedLatents | None:
+        """The features that an intervention changes, of an SAE of this hook of this model."""
+        ref, model = entry.sae, self.model
+        if ref is None:
+            return None
+        # Here, or they would go round in a ring; and scipy comes with them, half a second of it.
+        from engine.sae.edited import EditedLatents
+        from engine.sae.opening import open_sae
+
+        if ref.digest not in self._saes:
+            try:
+                self._saes[ref.digest] = open_sae(ref, model, field=FIELD)
+            except (FileError, OSError) as error:
+                raise entry.refused(str(error)) from None
+        sae = self._saes[ref.digest]
+        for why in _unfit(sae, entry, model):
+            raise entry.refused(f"{ref.name or 'the SAE'} {why}")
+        edit = cast("Edit", entry.action)  # `check` has refused all others
+        return EditedLatents(sae, entry.units or (), edit, entry.factor, model.watch)
 
     def of(self, entry: Intervention) -> Array | None:
         """What is put in: [(head,) width] where it is the same everywhere, else [pos, ...]."""
@@ -177,6 +201,35 @@ class Values:
         whole = len(ids) // step * step
         for first in range(0, whole or len(ids), step):
             yield self.model.check(np.array(start + ids[first : first + step], np.int64))
+
+
+def _unfit(sae: SAE, entry: Intervention, model: Transformer) -> Iterator[str]:
+    """What keeps features of an SAE of this model from being changed by this intervention."""
+    axes, cfg = model.hooks()[entry.name].split(), model.config
+    n_heads = next((n for axis, n in heads_of(cfg).items() if axis in axes), 0)
+    one, was, now = sae.hook_head_index, sae.model_digest, model.digest
+    width = width_of(axes, cfg) * (n_heads if n_heads and one is None else 1)
+    if sae.hook_name not in ("", entry.name):
+        yield (
+            f"reads {sae.hook_name}{_of_model(sae.model_name, was)}, and this is {entry.name}"
+            f"{_of_model(model.name, now)}: name the SAE's own hook"
+        )
+    if entry.head is not None and entry.head != one:
+        yield "reads all heads at once: leave the head out" if one is None else f"reads head {one}"
+    if sae.d_in != width:
+        yield (
+            f"reads {sae.d_in} numbers{_of_model(sae.model_name, was)}, and {entry.name} holds "
+            f"{width}{_of_model(model.name, now)}: name the hook that it was trained on"
+        )
+    for latent in entry.units or ():
+        if latent >= sae.d_sae:
+            yield f"has no feature {latent}: its features are 0..{sae.d_sae - 1}"
+
+
+def _of_model(name: str, digest: str) -> str:
+    """Such as " of gpt2 (sha 6be8a203…)"."""
+    seal = f" (sha {digest.rpartition(':')[2][:SHORT]}…)" if digest else ""
+    return f" of {name or 'a model'}{seal}" if name or digest else ""
 
 
 def _prompt_key(entry: Intervention) -> Any:

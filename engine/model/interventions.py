@@ -2,7 +2,8 @@
 
 Zero, mean and resample ablation, patching (Vig et al. 2020, arXiv:2004.12265), steering (Turner et
 al. 2023, arXiv:2308.10248), scaling and clamping: of whole activations, of one head, of chosen
-units, or along a direction. What is in force during a run is `in_force.InForce`.
+units, along a direction, or of features: latents of a sparse autoencoder (Templeton et al. 2024).
+What is in force during a run is `in_force.InForce`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Intervention:
     name: a hook name. head, positions and units None mean all of them; a unit is an index of the
     last axis, and of scores and patterns positions are those of the query and units the keys.
     direction: a vector as wide as the last axis, or a file of one; only its unit vector u counts.
+    sae: a folder or a file of an SAE of this hook, of which `units` are latents then.
 
     With x what the activation holds, or its component along u, the rest untouched: "zero" gives 0,
     "scale" factor x, "steer" x + factor, "clamp" factor. "patch" gives what the prompt `source`
@@ -38,6 +40,9 @@ class Intervention:
     `seed`, of `data` (a table of prompts, of which the clean ones are read, or a text).
     "mean" gives the mean over the positions of `source`, or over all rows and positions of `data`;
     with by_position over the rows of `data` at each position. bos: how a `source` of text begins.
+
+    Of a latent the same is done to its activation f: x + (f' - f) W_dec, so what the SAE does not
+    explain stays.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Intervention:
     by_position: bool = False
     bos: str = "auto"
     seed: int = 0
+    sae: Ref | None = None
 
     def check(self, hooks: Mapping[str, str], cfg: ModelConfig) -> None:
         """RunError if a model with these hooks (name -> axes) has no such thing to change.
@@ -78,8 +84,7 @@ class Intervention:
         return self.action == "mean" and not self.by_position
 
     def _wrong_place(self, axes: list[str], cfg: ModelConfig) -> Iterator[str]:
-        heads = {"head": cfg.n_heads, "kv_head": cfg.n_key_value_heads}
-        n_heads = next((heads[axis] for axis in axes if axis in heads), 0)
+        n_heads = next((n for axis, n in heads_of(cfg).items() if axis in axes), 0)
         width = width_of(axes, cfg)
         if self.action not in ACTIONS:
             yield f"{self.action!r} is none of {', '.join(ACTIONS)}"
@@ -94,11 +99,27 @@ class Intervention:
                 yield f"position {at} is not in 0..{cfg.n_ctx - 1}"
         if self.units == ():
             yield "it names no unit"
+        if self.sae is not None:  # how many latents there are its file says
+            yield from self._wrong_features(width)
+            return
         for unit in self.units or ():
             if not 0 <= unit < width:
                 yield f"{'key' if self.over_keys else 'unit'} {unit} is not in 0..{width - 1}"
         if self.units is not None and width == 1:
             yield "it has one number at each position: leave the units out"
+
+    def _wrong_features(self, width: int) -> Iterator[str]:
+        if self.over_keys or width == 1:
+            yield "no SAE reads it, so it has no features"
+        if self.units is None:
+            yield "say which features of the SAE (units)"
+        for unit in self.units or ():
+            if unit < 0:
+                yield f"feature {unit} is below 0"
+        if self.direction is not None:
+            yield "name features or a direction, not both"
+        if self.action in BORROWED:
+            yield f"features take no values from other prompts, so there is none to {self.action}"
 
     def _wrong_change(self, axes: list[str], cfg: ModelConfig) -> Iterator[str]:
         yield from self._wrong_direction(axes, cfg)
@@ -137,6 +158,11 @@ class Intervention:
             yield "by_position is for the mean over a data set"
         if self.over_keys and self.action == "mean" and not self.by_position:
             yield "queries of a prompt see different keys: take the mean by_position of a data set"
+
+
+def heads_of(cfg: ModelConfig) -> dict[str, int]:
+    """How long the axes are that count heads."""
+    return {"head": cfg.n_heads, "kv_head": cfg.n_key_value_heads}
 
 
 def width_of(axes: list[str], cfg: ModelConfig) -> int:

@@ -73,6 +73,7 @@ class Taps:
     """What one forward pass does at each named activation: keep, show, change, or stop.
 
     position [batch, pos] (or [row]) tells an intervention where each row of the activation stands.
+    given: of an activation that is kept, what an intervention that reads it was given.
     """
 
     keep: frozenset[str] = frozenset()
@@ -83,6 +84,7 @@ class Taps:
     kept: dict[str, Array] = field(default_factory=dict)
     passed: set[InForce] = field(default_factory=set)
     met: set[InForce] = field(default_factory=set)
+    given: dict[InForce, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.changes = {entry.name for entry in self.interventions}
@@ -117,6 +119,8 @@ class Taps:
             if entry.name == name:
                 self.passed.add(entry)
                 before, value = value, entry.apply(value, self.position)
+                if entry.reads and name in self.keep:
+                    self.given[entry] = before
                 if value is not before:
                     self.met.add(entry)
                     entry.note(before, value)

@@ -7,7 +7,7 @@ number is computed by one piece of code wherever it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,17 +30,22 @@ SLAB_FLOPS = 4e9  # one matrix product between two looks at Stop: under 100 ms o
 
 @dataclass(frozen=True, eq=False)
 class Pass:
-    """One forward pass: tokens [batch, pos], logits [batch, pos, d_vocab_out], kept activations."""
+    """One forward pass: tokens [batch, pos], logits [batch, pos, d_vocab_out], kept activations.
+
+    given: what interventions that read their activation were given of those kept, for `backward`.
+    """
 
     tokens: Ids
     logits: Array
     cache: ActivationCache
+    given: Mapping[InForce, Array] = field(default_factory=dict)
 
     def example(self, index: int) -> Pass:
         """One prompt of the batch, batch axis kept."""
         one = slice(index, index + 1)
         cache = ActivationCache({name: array[one] for name, array in self.cache.items()})
-        return Pass(self.tokens[one], self.logits[one], cache)
+        given = {entry: array[one] for entry, array in self.given.items()}
+        return Pass(self.tokens[one], self.logits[one], cache, given)
 
 
 @dataclass(eq=False)
@@ -189,7 +194,7 @@ class Transformer:
         taps.finish(whole=past is None)
         ordered = {name: taps.kept[name] for name in self.hooks() if name in taps.kept}
         ordered |= taps.kept  # then the optional ones
-        return Pass(ids, out, ActivationCache(ordered))
+        return Pass(ids, out, ActivationCache(ordered), taps.given)
 
     def walk(self, tokens: Any, *, tap: Tap) -> Iterator[int]:
         """The same pass one block at a time, without logits: yields each layer when it is done."""

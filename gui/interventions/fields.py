@@ -27,6 +27,7 @@ from gui.editor import Editor
 from gui.entry import Choice
 from gui.focus import PromptPair
 from gui.interventions.listed_numbers import numbers_of, text_of
+from gui.interventions.sae_field import SaeField
 from gui.interventions.starting import answer_direction, title_of
 from gui.jobs import Jobs
 from gui.plots import token_text
@@ -39,6 +40,7 @@ GLOSS = {
 }  # fmt: skip
 FACTOR = {"steer": "Add", "scale": "Times", "clamp": "Hold at"}
 WHOLE, ANSWERS, PAIR, FILE, KEPT = "whole", "answers", "pair", "file", "kept"
+FEATURES = "features"
 CORRUPTED, CLEAN, TEXT, DATA = "corrupted", "clean", "text", "data"
 PER_BLOCK = "blocks.*."
 
@@ -64,6 +66,7 @@ class Fields(QWidget):
         self.factor.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
         self.file = RefField("direction", "file", jobs)
         self.file.kind = "direction"
+        self.sae = SaeField(jobs)
         self.text = Editor("Prompt that the values come from")
         self.data = RefField("data", "file", jobs)
         self.data.kind = "prompt pairs"
@@ -87,6 +90,7 @@ class Fields(QWidget):
             ("positions", self.positions, "Positions", 2, 0, 1),
             ("units", self.units, "Units", 2, 1, 2), ("along", self.along, "Of it", 3, 0, 1),
             ("factor", self.factor, "Factor", 3, 1, 2), ("file", self.file, "Direction", 4, 0, 3),
+            ("sae", self.sae, "Sparse autoencoder", 4, 0, 3),
             ("source", self.source, "Values of", 5, 0, 3), ("text", self.text, "Prompt", 6, 0, 3),
             ("data", self.data, "Table of prompts, or a text", 7, 0, 3),
             ("by_position", self.by_position, "", 8, 0, 3),
@@ -129,6 +133,9 @@ class Fields(QWidget):
         self.units.setText(text_of(entry.units))
         self.factor.setValue(entry.factor)
         self._fill_along(entry.direction)
+        if entry.sae is not None:
+            self.sae.show_ref(entry.sae)
+            self.along.setCurrentIndex(self.along.findData(FEATURES))
         kinds = [(CORRUPTED, "the corrupted prompt"), (CLEAN, "the clean prompt"),
                  (TEXT, "another prompt")]  # fmt: skip
         if self.title == "Ablate":
@@ -162,6 +169,7 @@ class Fields(QWidget):
         self.along.addItem("its answer direction", ANSWERS)
         self.along.addItem("clean minus corrupted", PAIR)
         self.along.addItem("a direction in a file", FILE)
+        self.along.addItem("features of an SAE", FEATURES)
         chosen = WHOLE
         if isinstance(direction, Ref):
             chosen = FILE
@@ -181,12 +189,23 @@ class Fields(QWidget):
         self.factor.valueChanged.connect(lambda _: self.changed.emit())
         self.text.textChanged.connect(self.changed)
         self.by_position.toggled.connect(lambda _: self.changed.emit())
-        for field in (self.file, self.data):
+        for field in (self.file, self.data, self.sae):
             field.changed.connect(self.changed)
+        self.sae.looked.connect(self._turn_to_sae)
+
+    def _turn_to_sae(self) -> None:
+        """Go to the hook that the SAE reads, where this model has it."""
+        site, layer = parted(self.sae.hook)
+        if self.sae.hook in self.hooks:
+            self.site.setCurrentIndex(self.site.findData(site))
+            self.layer.setCurrentIndex(layer)
+        self.changed.emit()
 
     def _turned(self, *_: Any) -> None:
         if self.sender() is self.site:
             self._fill_heads(self.head.currentData())
+        if self.sender() is self.along and self.along.currentData() == FEATURES:
+            self.sae.offer(self.model.folder)
         self._show()
         self.changed.emit()
 
@@ -222,11 +241,12 @@ class Fields(QWidget):
         seen = {
             "how": self.title == "Ablate",
             "layer": self.site.currentData().startswith(PER_BLOCK),
-            "head": bool(self.n_heads),
-            "units": self.axes[-1] != "1" and along == WHOLE,
+            "head": bool(self.n_heads) and along != FEATURES,
+            "units": self.axes[-1] != "1" and along in (WHOLE, FEATURES),
             "along": self.directed and not borrowed,
             "factor": self.action in FACTOR,
             "file": along == FILE,
+            "sae": along == FEATURES,
             "source": borrowed,
             "text": borrowed and self.source.currentData() == TEXT,
             "data": borrowed and self.source.currentData() == DATA,
@@ -236,7 +256,9 @@ class Fields(QWidget):
             self.boxes[name].setVisible(on)
         last = self.axes[-1]
         units = {"key": "Keys", "d_mlp": "Neurons", "d_vocab_out": "Tokens"}.get(last, "Units")
-        self.captions["units"].setText(units)
+        featured = along == FEATURES
+        self.captions["units"].setText("Features" if featured else units)
+        self.units.setPlaceholderText("such as 12, 40" if featured else "all")
         self.captions["along"].setText("Along" if self.title == "Steer" else "What of it")
         self.captions["factor"].setText(FACTOR.get(self.action, "Factor"))
         wide = last == "d_model"
@@ -261,14 +283,24 @@ class Fields(QWidget):
         """What stands there. The direction of `wants_pair` is still a stand-in."""
         borrowed, action = self.action in BORROWED, self.action
         units = None if self.boxes["units"].isHidden() else numbers_of(self.units.text())
-        head = self.head.currentData() if self.n_heads else None
+        head = None if self.boxes["head"].isHidden() else self.head.currentData()
         made = Intervention(
             self.name, action, self.factor.value() if action in FACTOR else 0.0, head,
             numbers_of(self.positions.text()), units,
             self._direction(units) if self.directed and not borrowed else None,
-            seed=self.first.seed, bos=self.prompts.bos,
+            seed=self.first.seed, bos=self.prompts.bos, sae=self._sae(units),
         )  # fmt: skip
         return self._with_values(made) if borrowed else replace(made, bos=self.first.bos)
+
+    def _sae(self, units: tuple[int, ...] | None) -> Ref | None:
+        if self.boxes["sae"].isHidden():
+            return None
+        chosen = self.sae.value or _lacking("Choose the folder of an SAE.")
+        if units is None:
+            raise ValueError("Say which of its features.")
+        if why := self.sae.wrong(units, self.name):
+            raise ValueError(why)
+        return chosen
 
     def _direction(self, units: tuple[int, ...] | None) -> Ref | tuple[float, ...] | None:
         width = width_of(self.axes, self.model.config)
@@ -281,6 +313,8 @@ class Fields(QWidget):
                 return self.file.value or _lacking("Choose the file of a direction.")
             case "kept":
                 return self.first.direction
+            case "features":
+                return None
         if self.title == "Steer" and units is None:
             raise ValueError("Say which units to add to, or a direction.")
         return None

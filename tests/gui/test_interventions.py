@@ -283,3 +283,77 @@ def test_enter_on_cancel_cancels(qtbot, bar):
     qtbot.keyClick(cancel, Qt.Key.Key_Return)
     assert bar.desk.edits == ()
     assert bar.card.ended
+
+
+# features
+
+
+@pytest.fixture
+def saes(tmp_path, bundled):
+    """Two SAEs on disk: of a hook of the bundled model, and of a hook that it does not have."""
+    from engine.sae import files
+    from engine.sae.sae import SAE
+
+    d_in, rng, found = bundled.config.d_model, np.random.default_rng(0), []
+    for hook in ("blocks.1.hook_resid_pre", "blocks.77.hook_mlp_out"):
+        W = rng.standard_normal((d_in, 24)).astype(np.float32)  # [d_in, d_sae]
+        sae = SAE("standard", W, W.T.copy(), np.zeros(d_in, np.float32),
+                  b_enc=np.zeros(24, np.float32), hook_name=hook)  # fmt: skip
+        found.append(files.save(sae, tmp_path / f"{hook}-sae"))
+    return found
+
+
+def choose_features(qtbot, bar, ref, text):
+    """The form of "Clamp" with features of an SAE chosen, after the SAE has been looked into."""
+    bar.begin("Clamp")
+    fields = bar.card.fields
+    fields.along.setCurrentIndex(fields.along.findData("features"))
+    assert not bar.card.button.isEnabled()
+    with qtbot.waitSignal(fields.sae.looked, timeout=10_000):
+        fields.sae.show_ref(ref)
+    qtbot.keyClicks(fields.units, text)
+    return fields
+
+
+def test_features_of_an_sae_are_clamped_at_the_hook_it_reads(qtbot, bar, saes):
+    fields = choose_features(qtbot, bar, saes[0], "12")
+    card = bar.card
+    assert card.reason.isHidden(), card.reason.text()
+    assert card.hook.text() == "blocks.1.hook_resid_pre"
+    assert fields.captions["units"].text() == "Features"
+    fields.factor.setValue(8.0)
+    name = saes[0].name
+    assert card.said.text() == f"Clamp feature 12 of {name} to 8."
+    qtbot.mouseClick(card.button, LEFT)
+    entry = Intervention("blocks.1.hook_resid_pre", "clamp", 8.0, units=(12,), sae=saes[0])
+    assert [replace(each, bos="auto") for each in bar.desk.interventions] == [entry]
+    bar.edit(0)
+    again = bar.card.fields
+    assert again.along.currentData() == "features"
+    assert again.units.text() == "12"
+    assert again.entry().sae == saes[0]
+    bar.end_card()
+
+
+def test_a_feature_that_the_sae_has_not_and_a_hook_of_another_model_are_refused(qtbot, bar, saes):
+    choose_features(qtbot, bar, saes[0], "24")
+    assert bar.card.reason.text() == "Feature 24 is not in 0..23 of this SAE."
+    assert not bar.card.button.isEnabled()
+    bar.end_card()
+    choose_features(qtbot, bar, saes[1], "1")
+    assert "reads blocks.77.hook_mlp_out" in bar.card.reason.text()
+    bar.end_card()
+
+
+def test_the_sae_that_lies_beside_a_model_is_offered(qtbot, bar):
+    world = open_model(library.bundled_model("world-4l"))
+    (beside,) = library.saes_beside(world.folder)
+    bar.desk.put_model(Opened(world.folder, None, world), activate=True)
+    bar.begin("Scale")
+    fields = bar.card.fields
+    with qtbot.waitSignal(fields.sae.looked, timeout=10_000):
+        fields.along.setCurrentIndex(fields.along.findData("features"))
+    assert fields.sae.ref is not None
+    assert fields.sae.ref.where == str(beside)
+    assert fields.name == beside.name
+    bar.end_card()
