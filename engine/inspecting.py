@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.headless import about_model
+from engine import headless
 from engine.sae import files
 
 
 def inspected(folder: str) -> dict[str, Any]:
     """What is in a folder, as JSON values; FileError where that is neither of the two."""
-    return files.described(folder) if files.is_one(folder) else about_model(folder)
+    return files.described(folder) if files.is_one(folder) else headless.about_model(folder)
 
 
 def told(about: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ def induction(walk: Walk) -> None:
     """By the segment in the top bar and a click on the first preset, held when heads are there."""
     window, panel = walk.window, theatre(walk)
     window.top.segments.buttons[ARRANGEMENT].click()
+    window.reveal(panel)
     walk.settle()
     panel.side.presets.choose(0, 0)
     for step in range(AT_A_TIME, STEPS + 1, AT_A_TIME):

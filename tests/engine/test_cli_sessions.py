@@ -131,7 +131,7 @@ def test_a_run_leaves_a_session_in_every_form(session: Path, capsys: Captured) -
     about = json.loads(session.with_name("out.json").read_text())
     assert about == msgspec.json.decode(msgspec.json.encode(run.provenance()))
     assert json.loads(session.with_name("out.ipynb").read_text())["nbformat"] == 4
-    assert "kl,2,0,,,0.0\n" in session.with_name("out.csv").read_text()
+    assert "kl,2,0,,,,0.0\n" in session.with_name("out.csv").read_text()
 
 
 def test_the_form_is_said_where_the_name_does_not_say_it(session: Path, capsys: Captured) -> None:
@@ -248,7 +248,7 @@ def test_a_result_is_a_table_where_the_name_says_so(
 ) -> None:
     words = ["run", "LogitLens", "--model", folder, *PROMPT, "--out"]
     assert cli.main([*words, str(tmp_path / "out.csv")]) == 0
-    assert "field,layer,pos,k,watch,value\n" in (tmp_path / "out.csv").read_text()
+    assert "field,layer,pos,k,watch,sentence,value\n" in (tmp_path / "out.csv").read_text()
     capsys.readouterr()
     for name in ("out.json", "out"):
         assert cli.main([*words, str(tmp_path / name)]) == 2

@@ -9,7 +9,7 @@ from gui.kinds import reads_model
 from gui.settings import read
 from gui.window import Window
 
-READ, TOYS, TRAIN, PROBE = "Read a model", "Toy models", "Train", "Probe"
+READ, TOYS, TRAIN, PROBE, FEATURES = "Read a model", "Toy models", "Train", "Probe", "Features"
 
 
 def panel_of(window, kind):
@@ -47,7 +47,7 @@ def press(qtbot, window, name):
 
 def test_the_bar_offers_the_arrangements_that_have_panels_and_none_on_the_first_page(window):
     buttons = window.top.segments.buttons
-    assert list(buttons) == [READ, TOYS, TRAIN, PROBE]
+    assert list(buttons) == [READ, TOYS, TRAIN, PROBE, FEATURES]
     assert not any(button.isChecked() for button in buttons.values())
     keys = {action.text(): action.shortcut() for action in window.actions()}
     assert keys[READ] == QKeySequence("Alt+1")
@@ -58,7 +58,13 @@ def test_the_bar_offers_the_arrangements_that_have_panels_and_none_on_the_first_
 def test_toy_models_hide_what_is_about_reading_and_keep_the_runs(qtbot, window):
     press(qtbot, window, TOYS)
     assert window.pages.currentWidget() is window.host
-    assert visible(window) == {"Superposition", "Phase diagram", "Dimensionality", "Runs"}
+    assert visible(window) == {
+        "Superposition",
+        "Phase diagram",
+        "Dimensionality",
+        "Toy SAE",
+        "Runs",
+    }
     assert window.top.segments.buttons[TOYS].isChecked()
     assert window.current is panel_of(window, "ToyModel")
     assert panel_of(window, "ToyModel").width() > 0.9 * window.width()
@@ -156,7 +162,13 @@ def test_presentation_gives_both_arrangements_back(qtbot, reading):
     reading.switch_presentation()
     settle(qtbot, reading)
     assert reading.host.arrangement == TOYS
-    assert visible(reading) == {"Superposition", "Phase diagram", "Dimensionality", "Runs"}
+    assert visible(reading) == {
+        "Superposition",
+        "Phase diagram",
+        "Dimensionality",
+        "Toy SAE",
+        "Runs",
+    }
     press(qtbot, reading, READ)
     assert boxes(reading).keys() == before.keys()
 
@@ -188,7 +200,7 @@ def test_a_session_of_toy_runs_alone_opens_in_their_arrangement(qtbot, window, t
 def test_every_panel_that_trains_stands_apart_from_reading(window):
     alone = [kind for kind in window.kinds if kind.kind and not reads_model(kind)]
     assert {kind.arrangement for kind in alone} == {TOYS, TRAIN, PROBE}
-    assert len(alone) == 5
+    assert len(alone) == 6
 
 
 def test_a_checkpoint_opens_beside_the_training_and_is_read_when_one_turns_to_it(
