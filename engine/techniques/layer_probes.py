@@ -43,7 +43,7 @@ class LayerProbes(Technique):
     title: ClassVar[str] = "Layer probes"
     summary: ClassVar[str] = "What is linearly readable at each layer, with its controls"
     needs: ClassVar[tuple[str, ...]] = ("forward",)
-    quick: ClassVar[Mapping[str, Any]] = {"n_examples": 200, "seeds": 2, "lambdas": (0.01,)}
+    quick: ClassVar[Mapping[str, Any]] = {"n_examples": 120, "seeds": 2, "lambdas": (0.1,)}
 
     data: Ref | None = param(
         None, "labelled texts (CSV, TSV, JSONL); none: texts of the little world, or an MLP's task",

@@ -49,7 +49,7 @@ def tuned(walk: Walk) -> None:
     """Train it, and read the same prompt through it."""
     panel: Any = walk.panel("TunedLens")
     walk.window.reveal(panel)
-    walk.choose("TunedLens", n_steps=STEPS)
+    walk.choose("TunedLens", n_steps=STEPS, n_tokens=20_000, batch=512)
     result = walk.run("TunedLens")
     if not (result.held_out_kl < result.lens_kl).all():
         raise RunError("the tuned lens is not closer to the end at every layer")

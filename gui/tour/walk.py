@@ -19,6 +19,9 @@ from gui.panel import Panel
 
 SECONDS = 30.0  # the longest wait for one thing
 CALM_TURNS = 4  # turns of the event loop in which nothing happens: layouts have settled
+SOON = (
+    2000  # ms: what comes later, such as the end of an offer in the status line, is not waited for
+)
 FEWEST_COLOURS = 8  # smoothed text alone has more
 QUICKLY = 80  # how PNG is pressed: a third less time for 5 % more bytes
 STRIDE = 7  # every seventh pixel is enough to see that
@@ -132,8 +135,9 @@ class Walk:
             nonlocal calm
             jobs = self.window.jobs
             busy = jobs.running or jobs.waiting or "saving" in self.window.status.session.text()
-            soon = (timer for timer in self.window.findChildren(QTimer) if timer.isSingleShot())
-            calm = 0 if busy or any(timer.isActive() for timer in soon) else calm + 1
+            clocks = (timer for timer in self.window.findChildren(QTimer) if timer.isSingleShot())
+            soon = (clock for clock in clocks if clock.isActive() and clock.interval() < SOON)
+            calm = 0 if busy or any(soon) else calm + 1
             return calm >= CALM_TURNS
 
         self.wait(still, "the window to settle")
@@ -167,8 +171,8 @@ class Walk:
         hidden = {panel for panel in own if not self._in_sight(panel)}
         for panel in own:
             if panel in hidden:
-                if self._seen.get(panel) is panel.result:
-                    continue  # it was photographed with this picture in it
+                if self._seen.get(panel) is panel.result or self.window.jobs.running:
+                    continue  # photographed with this picture in it; or the window never settles
                 self._bring_up(panel)
             self._seen[panel] = panel.result
             place = type(panel).__module__.rpartition(".")[2].replace("_", "-")
