@@ -49,7 +49,7 @@ hard: libraries install
 	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q -m hard -o faulthandler_timeout=900
 
 bench: .venv-bench/.installed
-	@failed=0; for each in bench patching lens tuned_lens probes toy training; do \
+	@failed=0; for each in bench patching lens tuned_lens probes sae toy training; do \
 	    .venv-bench/bin/python tests/benchmarks/$$each.py || failed=1; \
 	done; exit $$failed
 

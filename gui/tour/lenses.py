@@ -78,7 +78,7 @@ LENSES = (
         in_parts,
     ),
     Stop(
-        "Give the lens each layer's own basis",
+        "Give every layer a basis of its own",
         "A tuned lens learns to read every layer. On held-out text it is closer to the end than "
         "the logit lens at each of them; then the same prompt is read through it.",
         tuned,

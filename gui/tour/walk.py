@@ -19,9 +19,7 @@ from gui.panel import Panel
 
 SECONDS = 30.0  # the longest wait for one thing
 CALM_TURNS = 4  # turns of the event loop in which nothing happens: layouts have settled
-SOON = (
-    2000  # ms: what comes later, such as the end of an offer in the status line, is not waited for
-)
+SOON = 2000  # ms: what ends an offer in the status line comes later
 FEWEST_COLOURS = 8  # smoothed text alone has more
 QUICKLY = 80  # how PNG is pressed: a third less time for 5 % more bytes
 STRIDE = 7  # every seventh pixel is enough to see that

@@ -160,7 +160,7 @@ def _resumed_is_full(case: str, entry: Intervention) -> None:
         (Intervention("blocks.0.attn.hook_z", positions=(-1,)), "position -1 is not in 0.."),
         (Intervention("blocks.0.attn.hook_z", positions=()), "names no position"),
         (Intervention("blocks.0.ln1.hook_scale"), "divided by"),
-        (Intervention("hook_embed", "melt"), "'melt'"),
+        (Intervention("hook_embed", "melt"), "'melt'"),  # pyright: ignore[reportArgumentType]
     ],
 )
 def test_an_intervention_that_makes_no_sense_is_refused(entry: Intervention, message: str) -> None:

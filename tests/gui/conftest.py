@@ -20,23 +20,25 @@ from tests.gui.every_panel import READINGS
 from tests.gui.left_behind import frozen_imports, nothing_left_behind  # noqa: F401
 from tests.gui.panel_kit import CountingPanel, make_quick
 
-SHARED_OUT = ("test_figures.py", "test_panels_compared.py", "test_exporting.py")
-ONE_IN = 4  # pairs of a test and a panel in these files; `make hard` runs all
+SHARED_OUT = {
+    "test_figures.py": 4, "test_panels_compared.py": 4, "test_exporting.py": 4, "test_panels.py": 2
+}  # fmt: skip
+"""Of the pairs of a test and a panel in these files one in so many runs; `make hard` runs all."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """The tour first: it takes as long as fifty others, and a worker left with it holds up all.
 
-    What these files test is one piece of code for all panels. So every test meets a quarter of the
-    panels at each change, and every panel a quarter of the tests, always the same ones; all of them
+    What these files test is one piece of code for all panels. So every test meets a part of the
+    panels at each change, and every panel a part of the tests, always the same ones; all of them
     would take half of the gate's time.
     """
     items.sort(key=lambda item: "test_tour" not in item.nodeid)
     for item in items:
         if item.path.name in SHARED_OUT and "make" in getattr(item, "fixturenames", ()):
             pair = item.nodeid.rpartition("::")[2]
-            if "[" in pair and zlib.crc32(pair.encode()) % ONE_IN:
+            if "[" in pair and zlib.crc32(pair.encode()) % SHARED_OUT[item.path.name]:
                 item.add_marker(pytest.mark.hard)
 
 
