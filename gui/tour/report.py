@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from html import escape
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import PySide6
 from PySide6.QtCore import qVersion
 
 from engine import blas, export
+from engine.refs import placed, refs_in
 from engine.session import Run, versions
 from engine.technique import to_json
 from gui import theme
@@ -145,6 +146,7 @@ def _figure(photo: Photo) -> str:
 
 
 def _run(run: Run) -> str:
+    run = _nowhere(run)
     name = run.model.name if run.model is not None else ""
     folder = f"{MODELS}/{name}"
     title = run.spec.title or run.kind
@@ -156,6 +158,23 @@ def _run(run: Run) -> str:
         f"</summary><table>{rows}</table>"
         f"<pre>{escape(export.to_script(run, folder))}</pre>"
         f"<pre>{escape(export.to_command(run, folder))}</pre></details>"
+    )
+
+
+def _nowhere(run: Run) -> Run:
+    """With its files at places that are no folder of this machine's."""
+    shipped = path(".").resolve()
+    places = {}
+    for ref in refs_in((run.spec, tuple(run.interventions))):
+        where = Path(ref.where)
+        ours = where.is_relative_to(shipped)
+        places[ref.digest] = (
+            f"resources/{where.relative_to(shipped).as_posix()}" if ours else ref.name
+        )
+    if not places:
+        return run
+    return replace(
+        run, spec=placed(run.spec, places), interventions=placed(run.interventions, places)
     )
 
 

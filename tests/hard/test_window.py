@@ -59,6 +59,7 @@ def test_a_killed_window_is_found_again_with_its_runs(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no limits for a process")
+@pytest.mark.hard
 def test_a_full_disk_is_said_in_the_window_and_work_goes_on_in_memory(home: Path) -> None:
     with Child("sitter", "full") as child:
         before, full, after = (child.expect("states") for _ in range(3))
