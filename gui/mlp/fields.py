@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from gui.buttons import Button, label
+from gui.field_grid import two_columns
 from gui.form import Form
 from gui.mlp.tiles import TaskTiles
-from gui.slider import Slider
 
-GAP, WIDE = 8, 228  # px: beside the form's margins and the bar that scrolls it
+WIDE = 228  # px: beside the form's margins and the bar that scrolls it
 GROUPS = {
     "Figure": ("task",),
     "Network": ("width", "depth", "act_fn", "instances"),
@@ -57,23 +57,7 @@ class Fields(QWidget):
         self._show()
 
     def _grid(self, names: list[str]) -> QGridLayout:
-        """Two columns; a slider takes both."""
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(GAP)
-        grid.setVerticalSpacing(6)
-        row = col = 0
-        for name in names:
-            entry = self.entries[name]
-            entry.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-            entry.control.setMinimumWidth(40)
-            entry.caption.setMinimumWidth(40)
-            wide = isinstance(entry.control, Slider)
-            row, col = (row + col, 0) if wide else (row, col)
-            grid.addWidget(entry, row, col, 1, 2 if wide else 1)
-            row, col = (row + 1, 0) if wide else (row + col, 1 - col)
-        for at in (0, 1):
-            grid.setColumnStretch(at, 1)
-        return grid
+        return two_columns([self.entries[name] for name in names])
 
     def sizeHint(self) -> QSize:
         return QSize(WIDE, super().sizeHint().height())

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QFrame, QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from engine.sae.toy_presets import PRESETS
 from gui.buttons import Button, label
 from gui.column import Column
+from gui.field_grid import two_columns
 from gui.form import Form
 from gui.presets_list import PresetList, Row
-from gui.slider import Slider
 
-WIDTH, GAP, WIDE = 280, 8, 228  # px: the column, between two fields, and both
+WIDTH, WIDE = 280, 228  # px: the column, and what stands in it
 GROUPS = {
     "Concepts": ("directions", "n_concepts", "density"),
     "Autoencoder": ("architecture", "norm", "n_latents", "k", "sparsity", "bandwidth"),
@@ -60,23 +60,7 @@ class Fields(QWidget):
         self._show()
 
     def _grid(self, names: list[str]) -> QGridLayout:
-        """Two columns; a slider takes both."""
-        grid = QGridLayout()
-        grid.setHorizontalSpacing(GAP)
-        grid.setVerticalSpacing(6)
-        row = col = 0
-        for name in names:
-            entry = self.entries[name]
-            entry.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-            entry.control.setMinimumWidth(40)
-            entry.caption.setMinimumWidth(40)
-            wide = isinstance(entry.control, Slider)
-            row, col = (row + col, 0) if wide else (row, col)
-            grid.addWidget(entry, row, col, 1, 2 if wide else 1)
-            row, col = (row + 1, 0) if wide else (row + col, 1 - col)
-        for at in (0, 1):
-            grid.setColumnStretch(at, 1)
-        return grid
+        return two_columns([self.entries[name] for name in names])
 
     def sizeHint(self) -> QSize:
         return QSize(WIDE, super().sizeHint().height())
