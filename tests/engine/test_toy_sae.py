@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from engine.errors import Cancelled, RunError, SpecError
 from engine.sae import concepts, matching, toy_reading
@@ -93,6 +94,19 @@ def test_each_latent_has_one_role_and_each_concept_one_latent(rng: np.random.Gen
     nothing = matching.score(W_dec, true, np.zeros((5, 2000)), amounts, x, 0 * x)
     assert nothing.mmcs == nothing.f1.sum() == nothing.found == 0
     assert nothing.matched.tolist() == [-1] * 3
+
+
+def test_the_assignment_is_scipys(rng: np.random.Generator) -> None:
+    """In pairs too where no two are equal; in its total where many are."""
+    for turn in range(200):
+        cosine = rng.uniform(-1, 1, (rng.integers(0, 16), rng.integers(1, 16)))  # [row, column]
+        ties = turn % 3 == 0
+        cosine = np.round(2 * cosine) / 2 if ties else cosine
+        rows, columns = matching.assigned(cosine)
+        right = linear_sum_assignment(cosine, maximize=True)
+        assert len(set(rows.tolist())) == len(set(columns.tolist())) == min(cosine.shape)
+        assert cosine[rows, columns].sum() == pytest.approx(cosine[right].sum())
+        assert ties or (np.array_equal(rows, right[0]) and np.array_equal(columns, right[1]))
 
 
 def test_chance_is_what_random_directions_give(rng: np.random.Generator) -> None:
