@@ -11,6 +11,13 @@ ARRAYS = ("npz", "csv")
 """What `run --out` writes."""
 EXPORTS = (*ARRAYS, "py", "ipynb", "sh", "json")
 """What a run may leave a session as."""
+_ALONE = {
+    "--window": "open the window; what is wrong with a path is said there",
+    "--new-window": "a window of its own, where one is open already",
+    "--self-test": "try every panel and every technique without a display; takes a minute",
+}
+WINDOW_FLAGS = tuple(_ALONE)
+"""What may stand before the window's paths; gui/app.py reads it."""
 
 
 class WrongArguments(Exception):
@@ -26,10 +33,14 @@ def parser() -> argparse.ArgumentParser:
     """Every command with its words; it raises WrongArguments where argparse would exit."""
     whole = _Parser(
         prog="mechanoscope",
-        usage="mechanoscope [FOLDER | FILE.mscope]\n       mechanoscope COMMAND ...",
+        usage="mechanoscope [FOLDER | FILE.mscope]\n"
+        "       mechanoscope --window | --new-window [FOLDER | FILE.mscope]\n"
+        "       mechanoscope COMMAND ...",
         description="Open a neural network and read it. Without a command: the window.",
         allow_abbrev=False,
     )
+    for flag, words in _ALONE.items():
+        whole.add_argument(flag, action="store_true", help=words)
     whole.add_argument("--version", action="version", version=f"mechanoscope {engine.__version__}")
     commands = whole.add_subparsers(
         dest="command", metavar="COMMAND", required=True, prog="mechanoscope"
@@ -119,6 +130,11 @@ def parser() -> argparse.ArgumentParser:
     one = command("inspect", "What a model is, with its self-check, or a sparse autoencoder.")
     one.add_argument("folder", metavar="FOLDER")
     one.add_argument("--json", action="store_true", help="the same as JSON")
+    one = command("script", "Run a Python script, such as one that `export` wrote.")
+    one.add_argument("file", metavar="FILE.py")
+    one.add_argument(
+        "arguments", metavar="ARGUMENT", nargs=argparse.REMAINDER, help="what the script is given"
+    )
     one = command("tour", "The guided tour without a display: pictures and report.html.")
     one.add_argument("--out", metavar="DIR", required=True, help="the folder for them")
     return whole

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.arguments import ARRAYS, EXPORTS, WrongArguments, parser
+from engine.arguments import ARRAYS, EXPORTS, WINDOW_FLAGS, WrongArguments, parser
 from engine.errors import FileError, RunError, SpecError
 
 _WIDEST = 40  # characters; a longer title moves its own row only
@@ -82,8 +82,8 @@ def _log(error: BaseException) -> str:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if not argv:
-        return _window([])
+    if not argv or argv[0] in WINDOW_FLAGS:
+        return _window(argv)
     if argv[0].startswith("-") or argv[0] in _COMMANDS:
         arguments = parser().parse_args(argv)
         with warnings.catch_warnings():
@@ -362,6 +362,14 @@ def _inspect(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _script(arguments: argparse.Namespace) -> int:
+    from engine.program import run_script
+
+    if not Path(arguments.file).is_file():
+        raise WrongArguments(f"there is no file {arguments.file!r}")
+    return run_script(arguments.file, arguments.arguments)
+
+
 def _tour(arguments: argparse.Namespace) -> int:
     return _gui("tour")(arguments.out)
 
@@ -376,6 +384,7 @@ _COMMANDS = {
     "save": _save,
     "cache": _cache,
     "inspect": _inspect,
+    "script": _script,
     "tour": _tour,
 }
 
