@@ -1,6 +1,8 @@
 # make run      open Mechanoscope (without a display: the guided tour as pictures and a report)
 # make test     the gate: everything a change must pass, without a display
 # make install  the environment in .venv; PYTHON=... chooses another interpreter
+# make bundle   the packaged program in dist/mechanoscope, which has tested itself; make deb: a package of it for Debian
+# make deb-check installs that package in a fresh Debian without Python, looks at its window and removes it again
 # make hard, bench, latency, tour, clean
 
 SHELL := /bin/sh
@@ -9,7 +11,7 @@ TOUR := build/tour
 PYTHON ?=
 export PYTHON
 
-.PHONY: install run test gate libraries hard bench latency tour clean
+.PHONY: install run test gate libraries hard bench latency tour clean bundle deb archive deb-check
 
 install: .venv/.installed
 	@:
@@ -19,6 +21,9 @@ install: .venv/.installed
 
 .venv-bench/.installed: pyproject.toml packaging/constraints-bench.txt packaging/environment.sh
 	@sh packaging/environment.sh .venv-bench bench
+
+.venv-bundle/.installed: pyproject.toml packaging/constraints.txt packaging/environment.sh
+	@sh packaging/environment.sh .venv-bundle bundle
 
 run: install
 	@if [ "$$(uname -s)" = Linux ] && [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; then \
@@ -55,6 +60,26 @@ bench: .venv-bench/.installed
 
 latency: libraries install
 	QT_QPA_PLATFORM=$${QT_QPA_PLATFORM:-offscreen} $(BIN)/python tests/benchmarks/latency.py
+	$(BIN)/python tests/benchmarks/start.py
+
+# The packaged program is made anew where anything of it is newer; `make bundle` makes it anew in any case.
+FROZEN := dist/mechanoscope/mechanoscope
+PARTS := $(shell find engine gui resources packaging -type f -not -path '*/__pycache__/*')
+
+$(FROZEN): $(PARTS) | libraries
+	@$(MAKE) --no-print-directory bundle
+
+bundle: libraries .venv-bundle/.installed
+	.venv-bundle/bin/python packaging/build.py
+
+deb: $(FROZEN)
+	.venv-bundle/bin/python packaging/deb.py dist/mechanoscope --out dist
+
+archive: $(FROZEN)
+	.venv-bundle/bin/python packaging/archive.py dist/mechanoscope --out dist
+
+deb-check: deb
+	sh packaging/linux/deb-check.sh dist build/deb-check
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache

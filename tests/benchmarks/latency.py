@@ -17,8 +17,6 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -42,8 +40,8 @@ from gui.tour.untrained import untrained
 ROOT = Path(__file__).resolve().parents[2]
 TICK_MS = 16
 RUNS = 3
-GOAL_LATENESS, GOAL_STOP, GOAL_START = 33.0, 200.0, 2.0  # ms, ms, s
-STOPS, STARTS = 10, 5
+GOAL_LATENESS, GOAL_STOP = 33.0, 200.0  # ms
+STOPS = 10
 N_POS = 16
 SMALL, LARGE = "bundled", "gpt2-small-sized"
 PAUSE = 8  # the other panels run after every eighth grid
@@ -317,45 +315,6 @@ def measure_stop(bench: Bench) -> None:
     print(verdict(largest, GOAL_STOP, "ms"), flush=True)
 
 
-FIRST_PAINT = """
-import sys, time
-from PySide6.QtWidgets import QApplication
-
-def until_painted(*_):
-    app = QApplication.instance()
-    while not any(w.isVisible() and w.windowHandle().isExposed() for w in app.topLevelWidgets()):
-        app.processEvents()
-    app.processEvents()
-    print(time.time())
-    return 0
-
-QApplication.exec = until_painted
-from gui.app import main
-sys.exit(main([]))
-"""
-
-
-def measure_start() -> None:
-    """From the start of the process to the first painted window, the interpreter included."""
-    taken = []
-    with tempfile.TemporaryDirectory(prefix="mechanoscope-", ignore_cleanup_errors=True) as home:
-        places = {"HOME": home, "USERPROFILE": home, "PYTHONPATH": str(ROOT)}
-        places |= {f"XDG_{name}_HOME": f"{home}/{name}" for name in ("CONFIG", "DATA", "STATE")}
-        for _ in range(STARTS):
-            began = time.time()
-            done = subprocess.run(
-                [sys.executable, "-c", FIRST_PAINT], env=os.environ | places, cwd=ROOT,
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                raise SystemExit(f"the program did not start: {done.stderr.strip()}")
-            taken.append(float(done.stdout) - began)
-    print(
-        f"\nFirst window, {STARTS} fresh processes: {min(taken):.2f} to {max(taken):.2f} s, median"
-    )
-    print(" ", verdict(statistics.median(taken), GOAL_START, "s"))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--storing", action="store_true", help="only the scene of storing")
@@ -385,8 +344,6 @@ def main() -> None:
                 measure_training(bench, given.seconds)
             if name == LARGE:
                 measure_stop(bench)
-    if not given.storing:
-        measure_start()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""What the packaged program is made of: what PyInstaller leaves out, and which libraries travel."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+# Modules that something mentions and that nobody here needs.
+EXCLUDED = (
+    # Of SciPy only sparse products are used.
+    *(f"scipy.{part}" for part in (
+        "cluster", "constants", "datasets", "differentiate", "fft", "fftpack", "integrate",
+        "interpolate", "io", "linalg", "misc", "ndimage", "odr", "optimize", "signal",
+        "sparse.csgraph", "sparse.linalg", "spatial", "special", "stats",
+    )),
+    # Tokenizers come from files on disk.
+    "huggingface_hub", "hf_xet", "httpx", "httpx2", "httpcore2", "fsspec", "yaml", "tqdm", "click",
+    # What pyqtgraph, NumPy and SciPy take where it is there. (They need pydoc and unittest.)
+    "IPython", "OpenGL", "PIL", "PySide6.QtDBus", "PySide6.QtTest", "cupy", "h5py", "matplotlib",
+    "numba", "pandas", "psutil", "pyqtgraph.examples", "pyqtgraph.jupyter", "pyqtgraph.opengl",
+    # Peers of the benchmarks, tools, extras. Nothing of ours speaks to a network.
+    "_pytest", "_ssl", "dask", "distributed", "jax", "pip", "pyright", "pytest", "readline", "ruff",
+    "setuptools", "sklearn", "ssl", "tensorflow", "tkinter", "torch", "transformers",
+)  # fmt: skip
+
+# Parts of Qt that nobody asks for: displays that are no desktop's, encryption, other languages.
+LEFT_OUT = (
+    "*/translations/*", "*libQt6EglFS*", "*libQt6Test*", "*libQt6WlShell*", "*opengl32sw.dll",
+    *(f"*/plugins/{part}*" for part in (
+        "egldeviceintegrations/", "generic/", "networkinformation/", "tls/", "xcbglintegrations/",
+        "wayland-graphics-integration-client/", "wayland-shell-integration/libfullscreen",
+        "wayland-shell-integration/libivi", "wayland-shell-integration/libqt-shell",
+        "wayland-shell-integration/libwl-shell", "platformthemes/libqgtk3", "platforms/libqeglfs",
+        "platforms/libqlinuxfb", "platforms/libqminimal", "platforms/libqvkkhr",
+        "platforms/libqvnc",
+    )),
+    *(f"*/plugins/imageformats/*{kind}*" for kind in (
+        "qgif", "qicns", "qjpeg", "qpdf", "qtga", "qtiff", "qwbmp", "qwebp",
+    )),
+)  # fmt: skip
+
+# Linux: libraries of the machine that builds which travel along. All others (the runtimes of C and
+# C++, glib, fontconfig, X11, EGL) belong to the system on which the program runs: deb.py finds the
+# Debian package of each, or refuses.
+TRAVELS = (
+    "libbrotli*", "libbz2.*", "libcom_err.*", "libcrypto.*", "libffi.*", "libgssapi_krb5.*",
+    "libk5crypto.*", "libkeyutils.*", "libkrb5*", "liblzma.*", "libmpdec.*", "libpython3*",
+    "libsqlite3.*", "libuuid.*", "libxcb-*", "libxkbcommon*", "libz.*", "libzstd.*",
+)  # fmt: skip
+
+
+def wanted(place: str, *, of_system: bool = False) -> bool:
+    """Whether a file travels that would lie at `place` in the bundle; of_system: see TRAVELS."""
+    name = place.replace("\\", "/")
+    if any(fnmatch(f"/{name}", pattern) for pattern in LEFT_OUT):
+        return False
+    if name.startswith("resources/models/") and name.endswith((".py", ".pyc")):
+        return False  # the scripts that made them
+    file = name.rpartition("/")[2]
+    return not of_system or any(fnmatch(file, pattern) for pattern in TRAVELS)

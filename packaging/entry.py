@@ -1,0 +1,32 @@
+"""The first lines of the packaged program: `mechanoscope`, its commands, and its sweeps' processes.
+
+A process of a sweep is this same program started again; `freeze_support` turns it into one before
+anything else is imported.
+"""
+
+import multiprocessing
+import os
+import sys
+
+
+def leave_others_alone() -> None:
+    """A file manager that we open must find its own libraries: what led us to ours is taken back.
+
+    The loader read it when this process began; a process of ours is given it anew.
+    """
+    before = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
+    if before is not None:
+        os.environ["LD_LIBRARY_PATH"] = before
+    else:
+        os.environ.pop("LD_LIBRARY_PATH", None)
+
+
+if __name__ == "__main__":
+    multiprocessing.freeze_support()
+    leave_others_alone()
+    for stream in ("stdout", "stderr"):  # a Windows program without a console has none
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    from engine.cli import main
+
+    sys.exit(main())
