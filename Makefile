@@ -6,7 +6,8 @@
 # make hard, bench, latency, tour, clean
 
 SHELL := /bin/sh
-BIN := .venv/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := .venv/$(SCRIPTS)
 TOUR := build/tour
 PYTHON ?=
 export PYTHON
@@ -55,7 +56,7 @@ hard: libraries install
 
 bench: .venv-bench/.installed
 	@failed=0; for each in bench patching lens tuned_lens probes sae toy training; do \
-	    .venv-bench/bin/python tests/benchmarks/$$each.py || failed=1; \
+	    .venv-bench/$(SCRIPTS)/python tests/benchmarks/$$each.py || failed=1; \
 	done; exit $$failed
 
 latency: libraries install
@@ -70,13 +71,13 @@ $(FROZEN): $(PARTS) | libraries
 	@$(MAKE) --no-print-directory bundle
 
 bundle: libraries .venv-bundle/.installed
-	.venv-bundle/bin/python packaging/build.py
+	.venv-bundle/$(SCRIPTS)/python packaging/build.py
 
 deb: $(FROZEN)
-	.venv-bundle/bin/python packaging/deb.py dist/mechanoscope --out dist
+	.venv-bundle/$(SCRIPTS)/python packaging/deb.py dist/mechanoscope --out dist
 
 archive: $(FROZEN)
-	.venv-bundle/bin/python packaging/archive.py dist/mechanoscope --out dist
+	.venv-bundle/$(SCRIPTS)/python packaging/archive.py dist/mechanoscope --out dist
 
 deb-check: deb
 	sh packaging/linux/deb-check.sh dist build/deb-check

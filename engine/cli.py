@@ -388,5 +388,7 @@ _COMMANDS = {
     "tour": _tour,
 }
 
+COMMANDS = tuple(_COMMANDS)
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.errors import FileError, RunError, SpecError
 
@@ -19,6 +21,15 @@ def frozen() -> bool:
 def command() -> list[str]:
     """The words before the arguments that start this same program again."""
     return [sys.executable] if frozen() else [sys.executable, "-m", "engine.cli"]
+
+
+def spoken() -> str:
+    """What starts its commands in a terminal: its name, or its file where no path leads to it."""
+    if not frozen() or shutil.which("mechanoscope"):
+        return "mechanoscope"
+    own = Path(sys.executable)
+    with_console = own.with_name("mechanoscope-cli.exe")  # Windows: the other one cannot print
+    return str(with_console if with_console.is_file() else own)
 
 
 def run_script(file: str, arguments: Sequence[str]) -> int:

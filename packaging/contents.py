@@ -24,7 +24,8 @@ EXCLUDED = (
 
 # Parts of Qt that nobody asks for: displays that are no desktop's, encryption, other languages.
 LEFT_OUT = (
-    "*/translations/*", "*libQt6EglFS*", "*libQt6Test*", "*libQt6WlShell*", "*opengl32sw.dll",
+    "*/translations/*", "*libQt6EglF*", "*libQt6Test*", "*libQt6WlShell*", "*opengl32sw.dll",
+    "*/pyqtgraph/icons/peegee/*.png",
     *(f"*/plugins/{part}*" for part in (
         "egldeviceintegrations/", "generic/", "networkinformation/", "tls/", "xcbglintegrations/",
         "wayland-graphics-integration-client/", "wayland-shell-integration/libfullscreen",

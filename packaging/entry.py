@@ -24,9 +24,13 @@ def leave_others_alone() -> None:
 if __name__ == "__main__":
     multiprocessing.freeze_support()
     leave_others_alone()
-    for stream in ("stdout", "stderr"):  # a Windows program without a console has none
+    mute = sys.stderr is None  # a Windows program without a console
+    for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-    from engine.cli import main
+    from engine.cli import COMMANDS, main
 
-    sys.exit(main())
+    words = sys.argv[1:]
+    if mute and words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        words.insert(0, "--window")  # which says there what is wrong with a path
+    sys.exit(main(words))

@@ -21,6 +21,7 @@ from engine.data.prompt_table import KIND, SUFFIXES
 from engine.errors import FileError, SpecError
 from engine.export.recipe import Recipe
 from engine.model import Intervention
+from engine.program import spoken
 from engine.refs import Ref, of_file
 from engine.session import Run
 from engine.technique import Technique, field_values, to_json
@@ -36,7 +37,7 @@ def to_command(
     """The line for a terminal that runs a technique headless and writes its arrays."""
     recipe = Recipe.of(what, folder, changes, interventions)
     cls = type(recipe.spec)
-    words = ["mechanoscope", "run", cls.__name__]
+    words = [spoken(), "run", cls.__name__]
     if recipe.spec.needs:
         words += ["--model", recipe.folder]
     for name, value in to_json(recipe.spec).items():

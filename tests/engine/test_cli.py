@@ -338,32 +338,6 @@ def test_the_tour_is_handed_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli.main(["tour", "--out", "abc"]) == 3
 
 
-def test_a_script_runs_as_python_would_run_it(
-    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "a script.py"
-    file.write_text(
-        "import sys\n"
-        "if __name__ == '__main__':\n"
-        "    print(sys.argv[1:], __file__ == sys.argv[0])\n"
-        "    sys.exit({'a': 3, 'b': 'no', 'c': None}[sys.argv[1]])\n"
-    )
-    before = sys.argv
-    for word, code in (("a", 3), ("b", 1), ("c", 0)):
-        assert cli.main(["script", str(file), word, "--out", "x"]) == code
-        said = capsys.readouterr()
-        assert said.out == f"['{word}', '--out', 'x'] True\n"
-        assert said.err == ("no\n" if word == "b" else "")
-    assert cli.main(["script", str(file), "d"]) == 1
-    assert "KeyError: 'd'" in capsys.readouterr().err
-    assert sys.argv is before
-    file.write_text("from engine.errors import RunError\nraise RunError('the loss is NaN')\n")
-    assert cli.main(["script", str(file)]) == 1
-    assert _line(capsys).strip() == "mechanoscope: the loss is NaN"
-    assert cli.main(["script", str(tmp_path / "none.py")]) == 2
-    assert "there is no file" in _line(capsys)
-
-
 def test_help_and_version_are_exit_code_0(capsys: Captured) -> None:
     for words in (["--help"], ["--version"], ["run", "--help"]):
         assert cli.main(words) == 0
