@@ -82,7 +82,7 @@ def _log(error: BaseException) -> str:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if not argv or argv[0] in WINDOW_FLAGS:
+    if not argv or argv[0] in WINDOW_FLAGS or argv[0].startswith("file://"):
         return _window(argv)
     if argv[0].startswith("-") or argv[0] in _COMMANDS:
         arguments = parser().parse_args(argv)

@@ -27,9 +27,15 @@ from PySide6.QtCore import (
 )
 from PySide6.QtWidgets import QApplication
 
+from engine.program import frozen
 from gui import theme
+from gui.given import Application, given
+from gui.one_window import Listener, Name, hand_over
+from gui.settings_file import look_over
 
 COLLECT_MS = 1000
+LISTEN_MS = 400
+NOTE_AFTER_MS, NOTE_MS = 1500, 60_000
 QUIET_MS = 5000
 SWITCH_SECONDS = 0.001  # many live panels beside a worker: QT facts, p99 17 to 28 ms instead of 53
 NOISE = ("This plugin does not support", "propagateSizeHints", "QStandardPaths: XDG_RUNTIME_DIR")
@@ -39,31 +45,85 @@ log = logging.getLogger("mechanoscope")
 def main(argv: Sequence[str] | None = None) -> int:
     """Open the window; the exit code of the program."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    testing = "--self-test" in arguments
-    if testing:
-        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    if "--self-test" not in arguments:
+        return _start(arguments)
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from gui.self_test import apart, self_test
+
+    with apart() as home:
+        return _open([], lambda window: self_test(window, home))
+
+
+def _start(arguments: Sequence[str]) -> int:
+    """A window of its own, unless one is running and takes what this start was given."""
+    paths, name = given(arguments), Name.here()
+    running = name if name is not None and not name.claim() and name.taken else None
+    if running and "--new-window" not in arguments and hand_over(running, paths):
+        _tell("opened in the window that is running; --new-window opens another")
+        return 0
+    try:
+        return _open(paths, name=name)
+    finally:
+        if name is not None:
+            name.release()
+
+
+def _tell(text: str) -> None:
+    """One line for who typed the command; a program without a console has no stderr."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write(f"mechanoscope: {text}\n")
+
+
+def _open(
+    paths: Sequence[Path],
+    instead: Callable[[Any], int] | None = None,
+    name: Name | None = None,
+) -> int:
+    """The window until it is closed, or until what is done `instead` of waiting has ended."""
+    gc.disable()  # what is imported lives for ever; looking through it would cost 0.1 s
     app = application()
     from gui.looks import theme_from_settings
     from gui.window import Window  # after the theme's fonts are there
 
+    trouble = look_over()
     theme.apply(app, theme_from_settings())
     window = Window()
+    if name is not None and not name.held:
+        window.step_aside()
     tidy = Tidy(window)
     hooks = Hooks(lambda error: _show_bug(window, error))
     window.show()
-    for name in (entry for entry in arguments if not entry.startswith("-")):
-        window.open_path(Path(name))
+    window.arrivals.open(paths)
+    if isinstance(app, Application):
+        app.given.connect(lambda path: window.arrivals.open([path]))
+    listener = _listen(window, name) if name is not None else None
+    if trouble:  # after what is said of sessions that were not closed: the welcome page has that
+        offer = lambda: window.status.offer(trouble, milliseconds=NOTE_MS)  # noqa: E731
+        QTimer.singleShot(NOTE_AFTER_MS, window, offer)
     try:
-        if testing:
-            from gui.self_test import self_test
-
-            return self_test(window)
-        return app.exec()
+        return app.exec() if instead is None else instead(window)
     finally:
+        if listener is not None:
+            listener.close()
         hooks.remove()
         if not window.close():
             window.records.close()  # there is no loop any more that could wait
         tidy.stop()
+
+
+def _listen(window: Any, name: Name) -> Listener:
+    """Hear second starts, from after the first picture on, or once the window that does is gone."""
+    made = Listener(name, lambda: window.arrivals.may_receive, window)
+    made.asked.connect(window.arrivals.receive)
+
+    def begin() -> None:
+        made.listen()
+        app = QApplication.instance()
+        if isinstance(app, QApplication):
+            app.applicationStateChanged.connect(made.try_again)
+
+    QTimer.singleShot(LISTEN_MS, made, begin)
+    return made
 
 
 def application() -> QApplication:
@@ -72,8 +132,10 @@ def application() -> QApplication:
     QCoreApplication.setOrganizationName("Mechanoscope")
     QCoreApplication.setApplicationName("Mechanoscope")
     made = QApplication.instance()
-    app = made if isinstance(made, QApplication) else QApplication(["mechanoscope"])
+    app = made if isinstance(made, QApplication) else Application(["mechanoscope"])
     app.setDesktopFileName("mechanoscope")
+    if frozen():  # read by now, and no business of a file manager that we may start
+        os.environ.pop("QT_PLUGIN_PATH", None)
     return app
 
 
@@ -81,9 +143,8 @@ class Tidy:
     """Cyclic garbage is collected on the GUI thread only: elsewhere it would destroy widgets."""
 
     def __init__(self, parent: Any) -> None:
-        gc.collect()
-        gc.freeze()
         gc.disable()
+        gc.freeze()
         self._before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         self._turn = 0
@@ -104,7 +165,7 @@ class Tidy:
 
 
 def log_file() -> Path:
-    return Path(platformdirs.user_log_dir("mechanoscope")) / "mechanoscope.log"
+    return platformdirs.user_log_path("mechanoscope", appauthor=False) / "mechanoscope.log"
 
 
 class Hooks(QObject):

@@ -50,7 +50,8 @@ class Dock(QDockWidget):
             self.setTitleBarWidget(QWidget(self))  # a bar, not a card with a header
             self.setFeatures(QDockWidget.DockWidgetFeature.NoDockWidgetFeatures)
         empty = QWidget()
-        empty.setMinimumSize(LEAST)
+        if kind.place != "bottom":
+            empty.setMinimumSize(LEAST)
         self.setWidget(empty)
         self.visibilityChanged.connect(self._seen)
 

@@ -28,6 +28,7 @@ from gui.flow import Flow
 from gui.focus import PromptPair
 from gui.jobs import Job, Jobs
 from gui.ref_field import RefField, holds_ref
+from gui.settings import LARGEST
 
 FROM_DESK = {"prompt": "clean", "clean": "clean", "corrupted": "corrupted", "answer": "answer",
              "wrong": "wrong", "bos": "bos"}  # fmt: skip
@@ -198,11 +199,11 @@ class Form(QWidget):
         """Take up the values of the last time; what no longer fits stays at its default."""
         try:
             values = json.loads(str(settings.value(f"form/{self.kind.__name__}", "{}")))
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         for name, value in values.items() if isinstance(values, dict) else ():
             entry = self.entries.get(name)
-            if entry is None:
+            if entry is None or (isinstance(value, int) and abs(value) > LARGEST):
                 continue
             try:
                 entry.value = msgspec.convert(value, entry.hint)

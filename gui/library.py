@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import FileError
-from gui.settings import read
+from gui.settings import remembered
 from resources import path
 
 BUNDLED = ("world-4l", "induction-2l")  # in the order in which they are offered
@@ -96,7 +96,7 @@ def scan(watch: Callable[[], None], report: Callable[[int, int], None]) -> list[
     from engine.model.hub_cache import cached_models
 
     folders = [(folder, "bundled") for folder in bundled()]
-    folders += [(Path(entry), "recent") for entry in read("recent/models", [])]
+    folders += [(Path(entry), "recent") for entry in remembered("recent/models")]
     folders += [(folder, "cached") for _, folder in cached_models()]
     found: dict[Path, Found] = {}
     for index, (folder, origin) in enumerate(folders):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QApplication, QMainWindow
 
 from gui import dialogs, theme
@@ -23,9 +23,12 @@ class Looks(QMainWindow):
     menus: Menus
     top: TopBar
 
+    furnished = Signal()
+
     def __init__(self) -> None:
         super().__init__()
         self.presenting = False
+        self.current: Panel | None = None  # the reading that the keyboard's commands go to
 
     @property
     def panels(self) -> list[Panel]:
@@ -43,6 +46,41 @@ class Looks(QMainWindow):
             if wanted in (dock.kind, dock.kind.kind or None):
                 return dock.panel
         raise KeyError(wanted)
+
+    def furnish(self) -> None:
+        """The parts of the window (kind "") are there from now on, and its first reading."""
+        while self._furnish_one():
+            pass
+
+    def furnish_by_turns(self) -> None:
+        """One a turn of the loop: together they take 0.1 s, too long for a click to wait."""
+        if self._furnish_one():
+            QTimer.singleShot(0, self, self.furnish_by_turns)
+        else:
+            self.furnished.emit()
+
+    def _furnish_one(self) -> bool:
+        """False where nothing is left to be made."""
+        part = next((kind for kind in self.kinds if self._lacks(kind)), None)
+        if part is not None:
+            self.panel(part)
+        elif self.current is None:
+            self.current = self._first_of(self.host.arrangement)
+            self._mark_current()
+        return part is not None
+
+    def _lacks(self, kind: type[Panel]) -> bool:
+        return not kind.kind and self.host.dock_of(kind).made is None
+
+    def _first_of(self, arrangement: str) -> Panel | None:
+        """The first reading of an arrangement."""
+        own = (kind for kind in self.kinds if kind.kind and kind.arrangement == arrangement)
+        first = next(own, None)
+        return None if first is None else self.panel(first)
+
+    def _mark_current(self) -> None:
+        for panel in self.panels:
+            panel.header.set_active(panel is self.current)
 
     def switch_theme(self) -> None:
         app = QApplication.instance()

@@ -42,6 +42,7 @@ class Menus(QMenuBar):
         self._add(menu, "Close model", "Ctrl+W", window.close_model)
         menu.addSeparator()
         self._add(menu, "New session", "Ctrl+N", session.new)
+        self._add(menu, "New window", "Ctrl+Shift+N", window.arrivals.new_window)
         self._add(menu, "Open session…", "Ctrl+Shift+O", session.ask_open)
         sessions = menu.addMenu("Open recent session")
         sessions.aboutToShow.connect(lambda: self._fill_sessions(sessions))

@@ -34,7 +34,7 @@ class Opener(QObject):
 
     def open(self, path: Path) -> None:
         """Show what the header of a folder, or of a file in it, says; the weights follow."""
-        path = path.absolute()
+        path = folder_of(path.absolute())
         if any(entry.folder == path for entry in self.desk.models):
             self.desk.activate(path)
             return
@@ -118,6 +118,21 @@ class Opener(QObject):
         if folder in known:
             self.desk.drop_model(folder)
         self.refused.emit(error)
+
+
+def folder_of(path: Path) -> Path:
+    """For a file that stands for its whole folder (config.json, one of all shards) that folder."""
+    weights, index = "model.safetensors", "model.safetensors.index.json"
+    folder = path.parent
+    with suppress(OSError, ValueError):
+        shard = path.suffix == ".safetensors" and (folder / index).is_file()
+        if path.is_file() and (
+            path.suffix == ".json"
+            or path.name == weights
+            or (shard and not (folder / weights).exists())
+        ):
+            return folder
+    return path
 
 
 def _learn_words(model: Any) -> None:

@@ -6,7 +6,7 @@ edits of the open set, and a set that a stored run brings is opened again.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QVBoxLayout, QWidget
@@ -19,11 +19,13 @@ from gui.circuits.switch import Switch
 from gui.focus import Desk
 from gui.form import set_fields
 from gui.jobs import Jobs
-from gui.making_sets import Made, MakingDialog
 from gui.pair_table import OpenSet
 from gui.pair_table_dialog import PairTableDialog, said
 from gui.pair_table_store import SMALL, KeptSets
 from gui.theme import restyle
+
+if TYPE_CHECKING:
+    from gui.making_sets import Made
 
 PAIR, SET = "This pair", "The set"
 
@@ -48,6 +50,7 @@ class SetBar(QWidget):
         self.edit.setToolTip("The set as a table: edit, add and delete rows, save it")
         self.make = Button("Make a set…", "", make)
         self.make.setProperty("link", True)
+        self.make.setParent(self)  # until it has its place: shown without one it is a window
         self.make.setToolTip("Many pairs of one task, made for the open model's tokens")
         self.said = label("", "small")
         self.said.setWordWrap(True)
@@ -204,6 +207,8 @@ class PairSets(QObject):
         if self.desk.model is None:
             self.told.emit("Open a model first: sets are made of its tokens.", "info")
             return
+        from gui.making_sets import MakingDialog  # costs a part of the start-up
+
         dialog = MakingDialog(self.desk.model, self.jobs, self.panel)
         dialog.made.connect(self._made)
         self.desk.model_changed.connect(dialog.close)

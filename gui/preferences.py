@@ -25,7 +25,7 @@ from gui.dialogs import Notice
 from gui.memory import size
 from gui.records import count
 from gui.session_file import sessions_folder
-from gui.settings import read
+from gui.settings import remembered
 from gui.storage import Deleted, Room, Unused
 from gui.topbar import Segments
 
@@ -209,7 +209,7 @@ class Preferences(QDialog):
     def _known(self) -> tuple[list[Path], list[Any]]:
         """The sessions to be read, and what may be in none yet; read here, on the GUI thread."""
         window, records = self.window_, self.window_.records
-        paths = [Path(entry) for entry in read("recent/sessions", []) if isinstance(entry, str)]
+        paths = [Path(entry) for entry in remembered("recent/sessions")]
         paths += [records.path] if records.path is not None else []
         held: list[Any] = [entry.run for entry in (*records.entries, *records.deleted)]
         held += [panel.run_shown for panel in window.panels]

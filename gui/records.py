@@ -22,7 +22,7 @@ from gui.entries import Entry, from_row
 from gui.jobs import Job, Jobs
 from gui.run_log import RunLog
 from gui.session_data import SessionData
-from gui.session_file import SessionFile
+from gui.session_file import SessionFile, unstorable
 from gui.settings import remember
 
 __all__ = ["Entry", "Records"]
@@ -290,7 +290,8 @@ class Records(RunLog):
             what = f"{count(unsaved, 'run')} not saved" if unsaved else "Changes not saved"
             return f"{what}: {short}", True
         if file is None:
-            return "Nothing to save yet", False
+            kept = not unstorable()
+            return ("Nothing to save yet", False) if kept else ("Runs stay in memory only", True)
         if file.blocked:
             where = "open in another window" if file.blocked == "window" else "read-only"
             new = ", new runs saved apart" if self.out.aside is not None else ""

@@ -13,7 +13,7 @@ from PySide6.QtCore import QLockFile
 
 from engine.errors import FileError
 from gui.session_file import SUFFIX, claim, sessions_folder
-from gui.settings import opened_at, read
+from gui.settings import opened_at, remembered
 
 LISTED = 8
 
@@ -30,7 +30,7 @@ class Place:
 
 def recent_sessions() -> list[Place]:
     """Saved sessions, newest use first."""
-    return _there(Path(entry) for entry in read("recent/sessions", []) if isinstance(entry, str))
+    return _there(map(Path, remembered("recent/sessions")))
 
 
 def untitled_sessions() -> list[Place]:
@@ -44,8 +44,8 @@ def untitled_sessions() -> list[Place]:
 def recent_models() -> list[Place]:
     """Model folders, newest use first, with the time they were opened."""
     times = opened_at("recent/models")
-    entries = [entry for entry in read("recent/models", []) if isinstance(entry, str)]
-    return [Place(Path(entry), times.get(entry, 0.0)) for entry in entries][:LISTED]
+    entries = remembered("recent/models")[:LISTED]
+    return [Place(Path(entry), times.get(entry, 0.0)) for entry in entries]
 
 
 def _there(paths: Iterable[Path]) -> list[Place]:
@@ -59,8 +59,7 @@ def _there(paths: Iterable[Path]) -> list[Place]:
 
 def unclosed() -> list[Path]:
     """Sessions whose lock was left by a process that is gone, newest first; the locks stay."""
-    recent = [Path(entry) for entry in read("recent/sessions", []) if isinstance(entry, str)]
-    locks = {Path(f"{path}.lock") for path in recent}
+    locks = {Path(f"{entry}.lock") for entry in remembered("recent/sessions")}
     with suppress(OSError):
         locks |= set(sessions_folder().glob(f"*{SUFFIX}.lock"))
     found = [lock.with_suffix("") for lock in locks if left_behind(lock)]

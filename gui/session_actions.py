@@ -16,6 +16,7 @@ from PySide6.QtCore import QObject, QTimer
 from engine.errors import FileError
 from gui import dialogs, memory, recovery
 from gui.records import count
+from gui.session_file import unstorable
 
 if TYPE_CHECKING:
     from gui.window import Window
@@ -114,6 +115,8 @@ class SessionActions(QObject):
         where = f"{records.path}\n{memory.size(records.nbytes)}" if records.nbytes else ""
         if self._at_risk():
             return f"{records.trouble}\nPress to try again\n{where}".strip()
+        if records.path is None and (why := unstorable()):
+            return f"{why}\nSave session as… keeps them in another place"
         return where
 
     def _offer_undo(self, number: int) -> None:
@@ -181,6 +184,7 @@ class SessionActions(QObject):
 
     def look_back(self) -> None:
         """At the start: sessions that the program did not close. Said, never asked."""
+        self._show_state(*self.records.state_words())
         paths = recovery.unclosed()
         if paths:
             job = self.window_.jobs.do(recovery.counted(paths), "Looking for runs", beside=True)
@@ -244,6 +248,11 @@ class SessionActions(QObject):
         if not number:
             return "Changes to this session are not saved"
         return f"{count(number, 'run')} {'is' if number == 1 else 'are'} not saved"
+
+    @property
+    def closing(self) -> bool:
+        """Whether the window only waits for its runs to be written."""
+        return bool(self._closing)
 
     def may_close(self) -> bool:
         """Whether the window can go now; if not, it says why and comes back to it."""

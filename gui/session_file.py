@@ -92,6 +92,15 @@ def sessions_folder() -> Path:
     return Path(platformdirs.user_data_dir("mechanoscope")) / "sessions"
 
 
+def unstorable() -> str:
+    """Why untitled sessions cannot be written; "" where they can, as far as that can be seen."""
+    folder = sessions_folder()
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    if os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK):
+        return ""
+    return f"{folder} cannot be {'written' if there == folder else 'made'}"
+
+
 def is_untitled(path: Path) -> bool:
     """Whether a session has the name that the program gave it."""
     return path.parent == sessions_folder() and path.name.startswith(UNTITLED)

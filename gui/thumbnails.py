@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from PySide6.QtCore import QObject, QPoint, QSize, Signal
+from PySide6.QtCore import QObject, QPoint, QSize, QTimer, Signal
 from PySide6.QtGui import QPixmap, QRegion
 from PySide6.QtWidgets import QWidget
 
@@ -40,6 +40,7 @@ class Thumbnails(QObject):
         self.classes, self.alone = list(panels), list(alone)
         self._model: Any = None
         self._results: dict[str, Any] = {}
+        self._left: list[type[Panel]] = []  # still to be drawn
         self._own = Desk(self)  # a desk of their own: the window's stays untouched
 
     def begin(self) -> None:
@@ -76,20 +77,28 @@ class Thumbnails(QObject):
             raise error
 
     def draw(self) -> None:
-        """Draw every tile in the present theme."""
+        """Draw every tile in the present theme, one a turn of the loop: a click waits for one."""
         if self._model is None:
             return
         self._own.put_model(Opened(self._model.folder, None, self._model), activate=True)
-        for make in (*self.classes, *self.alone):
-            spec, result = self._results[make.kind]
-            panel = make(self._own, self.jobs)
-            panel.header.hide()
-            panel.canvas.setFixedSize(SIZE)
-            panel.show_result(result, spec, None if make in self.alone else self._model)
-            panel.adjustSize()
-            picture = getattr(panel, "thumbnail", panel.canvas)
-            self.made.emit(make.kind, _drawn(picture))
-            panel.deleteLater()
+        begun = bool(self._left)
+        self._left = [*self.classes, *self.alone]
+        if not begun:
+            QTimer.singleShot(0, self, self._draw_next)
+
+    def _draw_next(self) -> None:
+        make = self._left.pop(0)
+        spec, result = self._results[make.kind]
+        panel = make(self._own, self.jobs)
+        panel.header.hide()
+        panel.canvas.setFixedSize(SIZE)
+        panel.show_result(result, spec, None if make in self.alone else self._model)
+        panel.adjustSize()
+        picture = getattr(panel, "thumbnail", panel.canvas)
+        self.made.emit(make.kind, _drawn(picture))
+        panel.deleteLater()
+        if self._left:
+            QTimer.singleShot(0, self, self._draw_next)
 
 
 def _drawn(widget: QWidget) -> QPixmap:

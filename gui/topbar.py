@@ -64,7 +64,8 @@ class Segments(QFrame):
             button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # Alt and its number choose it
             button.clicked.connect(lambda _=False, word=word: self.chosen.emit(word))
             row.addWidget(button)
-        self.setVisible(len(words) > 1)
+        if len(words) < 2:
+            self.hide()
 
     def show_chosen(self, word: str) -> None:
         """ "" for none."""

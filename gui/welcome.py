@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer
-from PySide6.QtGui import QPixmap, QShowEvent
+from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QPaintEvent, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -43,6 +43,8 @@ MARGINS = (40, 48, 40, 16)
 
 class Welcome(QWidget):
     """Asks the window through the desk: open, open a path, answer a question."""
+
+    painted = Signal()  # for the first time: what the first picture does not need may begin
 
     def __init__(self, desk: Desk, jobs: Jobs, panels: Sequence[type[Panel]] = ()) -> None:
         super().__init__()
@@ -229,11 +231,14 @@ class Welcome(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
         self._fill_recent()
+        if self._scanned:
+            QTimer.singleShot(0, self, self._dress)  # the theme may have changed behind it
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        super().paintEvent(event)
         if not self._scanned:
             self._scanned, self._dressed = True, theme.current()
-            QTimer.singleShot(0, self, self.look_around)
-        else:
-            QTimer.singleShot(0, self, self._dress)  # the theme may have changed behind it
+            QTimer.singleShot(0, self, self.painted.emit)
 
     def look_around(self) -> None:
         """List the models of this machine, then draw the tiles from the bundled one."""

@@ -6,12 +6,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QByteArray, QMimeData, QTimer
+from PySide6.QtCore import QMimeData, QPoint, QRect, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
+    QGuiApplication,
     QKeyEvent,
     QKeySequence,
     QShowEvent,
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from engine.errors import FileError
 from gui import dialogs, exporting, theme
 from gui.answers import Answers
+from gui.arrivals import Arrivals
 from gui.docks import DockHost
 from gui.focus import Desk
 from gui.interventions.middle import Middle
@@ -32,13 +34,14 @@ from gui.opening import Opener
 from gui.panel import Panel
 from gui.records import Records
 from gui.session_actions import SessionActions
-from gui.settings import read, settings, write
+from gui.settings import read, read_bytes, settings, write, write_bytes
 from gui.statusbar import StatusLine
 from gui.stored import Showing
 from gui.topbar import TopBar
 from gui.welcome import Welcome
 
 CLOSE_SECONDS = 0.2
+GRIP, ASIDE = 64, 32  # px: of the title bar that must be on a screen; from another window
 OPENED = (".safetensors", ".mscope", ".json", ".bin", ".pt", ".pth")
 
 
@@ -59,23 +62,21 @@ class Window(Looks):
         self.host = DockHost(lambda kind: kind(self.desk, self.jobs), self.pages)
         for kind in panels():
             self.host.add(kind)
-        self.current: Panel | None = None
         self._last: dict[str, Panel | None] = {}  # arrangement -> its panel with the keyboard
         self._active: Path | None = None  # the model that was active last
         self.beside: Path | None = None  # the one that a training opened: nobody is turned to it
         self.welcome = Welcome(self.desk, self.jobs, self.kinds)
+        self.welcome.painted.connect(self.furnish_by_turns)
+        self.furnished.connect(self.welcome.look_around)  # its worker would slow them
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.host)
         self.setCentralWidget(self.middle)
         self.status = StatusLine(self.jobs)
         self.setStatusBar(self.status)
         self.session = SessionActions(self)
+        self.arrivals = Arrivals(self)
         self.showing = Showing(self)
         self.host.made.connect(self._made)
-        for kind in self.kinds:
-            if not kind.kind:  # parts of the window, in sight from the start
-                self.panel(kind)
-        self.current = self._first_of(self.host.arrangement)
         self.menus = Menus(self)
         self.top = TopBar(self.menus, self.host.arrangements)
         self.setMenuWidget(self.top)
@@ -113,24 +114,23 @@ class Window(Looks):
             panel.present(True)
         panel.catch_up()
 
-    def _first_of(self, arrangement: str) -> Panel | None:
-        """The first reading of an arrangement."""
-        own = (kind for kind in self.kinds if kind.kind and kind.arrangement == arrangement)
-        first = next(own, None)
-        return None if first is None else self.panel(first)
-
     # models, sessions and files
 
     def open_path(self, path: Path) -> None:
         """A model folder, a file in one, a session, or what a panel reads, by what it is."""
-        reader = next((kind for kind in self.kinds if kind.reads(path)), None)
-        if path.suffix == ".mscope":
+        self.furnish()  # the parts hear of what is opened
+        reader = self.reader_of(path)
+        if path.suffix.lower() == ".mscope":
             self.session.open(path)
         elif reader is not None:
             self.reveal(self.panel(reader))
             self.panel(reader).open_file(path)
         else:
             self.opener.open(path)
+
+    def reader_of(self, path: Path) -> type[Panel] | None:
+        """The panel that reads a file; None for what is a session or to be opened as a model."""
+        return next((kind for kind in self.kinds if kind.reads(path)), None)
 
     def open_and_run(self, folder: Path, wanted: list[str]) -> None:
         """Open a model, then run the panels of these kinds; "*": those that are in sight."""
@@ -232,6 +232,7 @@ class Window(Looks):
 
         In a presentation the present one comes back as it was before it.
         """
+        self.furnish()
         self.go_to(name)
         nothing = self.desk.active is None and not self.records.entries and not self._alone()
         self.pages.setCurrentWidget(self.welcome if nothing else self.host)
@@ -276,10 +277,6 @@ class Window(Looks):
                 self.current = panel
         self._mark_current()
 
-    def _mark_current(self) -> None:
-        for panel in self.panels:
-            panel.header.set_active(panel is self.current)
-
     def show_welcome(self) -> None:
         self.pages.setCurrentWidget(self.welcome)
 
@@ -312,19 +309,35 @@ class Window(Looks):
         screen = self.screen().availableGeometry() if self.screen() else None
         if screen is not None:
             self.resize(min(1600, screen.width()), min(1000, screen.height()))
-        stored = settings()
-        geometry = stored.value("window/geometry")
-        if isinstance(geometry, QByteArray):
+        if (geometry := read_bytes("window/geometry")) is not None:
             self.restoreGeometry(geometry)
+        self._come_in_sight()
         self.host.resize(self.width(), self.height() - 80)
         self.host.arrange()
         for name in self.host.arrangements:
-            outer, centre = (stored.value(f"window/{name}/{key}") for key in ("outer", "centre"))
-            if isinstance(outer, QByteArray) and isinstance(centre, QByteArray):
+            outer, centre = (read_bytes(f"window/{name}/{key}") for key in ("outer", "centre"))
+            if outer is not None and centre is not None:
                 self.host.states[name] = (outer, centre)
         if (kept := self.host.states.get(self.host.arrangement)) is not None:
             self.host.restore(kept)
         self.go_to(read("window/arrangement", self.host.arrangement))
+
+    def _come_in_sight(self) -> None:
+        """Back from a screen that is gone: what a hand needs to move the window is on one."""
+        frame = self.frameGeometry()
+        grip = QRect(frame.left(), frame.top(), frame.width(), GRIP)
+        free = [screen.availableGeometry() for screen in QGuiApplication.screens()]
+        parts = [area.intersected(grip) for area in free]
+        if free and not any(part.width() >= GRIP and part.height() >= GRIP / 2 for part in parts):
+            self.resize(self.size().boundedTo(free[0].size()))
+            self.move(free[0].center() - self.rect().center())
+
+    def step_aside(self) -> None:
+        """So that it does not cover another window of ours, where the screen has the room."""
+        aside = QPoint(ASIDE, ASIDE)
+        screen = self.screen().availableGeometry() if self.screen() else QRect()
+        if not self.isMaximized() and screen.contains(self.geometry().translated(aside)):
+            self.move(self.pos() + aside)
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
@@ -344,13 +357,13 @@ class Window(Looks):
         if not self.session.may_close():
             event.ignore()
             return
-        stored = settings()
-        stored.setValue("window/geometry", self.saveGeometry())
+        write_bytes("window/geometry", self.saveGeometry())
         write("window/arrangement", self.host.arrangement)
         kept = self.host.kept(self._arranged if self.presenting else None)
         for name, states in kept.items():
             for key, state in zip(("outer", "centre"), states, strict=True):
-                stored.setValue(f"window/{name}/{key}", state)
+                write_bytes(f"window/{name}/{key}", state)
+        stored = settings()
         for panel in self.panels:
             if panel.form is not None:
                 panel.form.save(stored)

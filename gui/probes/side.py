@@ -81,8 +81,6 @@ class Side(Column):
         row.addWidget(self.sign)
         row.addWidget(self.verdict, 1)
         row.addWidget(self.once)
-        for widget in (line, self.sign, self.verdict, self.once):
-            widget.setVisible(watches)
         if watches:
             self.box.addWidget(line)
             self.box.addLayout(row)

@@ -139,7 +139,8 @@ class FeaturePage(Column):
         head.addWidget(self.label, 1)
         for button in (self.on_prompt, self.before, self.after):
             head.addWidget(button)
-            button.setVisible(not theme.paper())
+            if theme.paper():
+                button.hide()
         self.box.addLayout(head)
         for widget in (self.facts, self.verdict, self.acts):
             self.box.addWidget(widget)

@@ -13,7 +13,10 @@ from PySide6.QtCore import QSettings
 from gui.settings import settings
 
 HOME = ("HOME", "USERPROFILE")
-INSIDE = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME")
+INSIDE = (
+    "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME",
+    "WIN_PD_OVERRIDE_LOCAL_APPDATA",  # Windows itself is asked for that folder, else
+)  # fmt: skip
 UNSET = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE")
 
 

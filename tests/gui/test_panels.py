@@ -6,8 +6,9 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QObject, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QWidget
 
 from engine.errors import SpecError
 from engine.session import Run
@@ -29,11 +30,35 @@ from tests.gui.every_panel import (
 from tests.gui.panel_kit import card, make_quick
 
 
+class Shown(QObject):
+    """Notes the widgets that show themselves as windows of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: list[str] = []
+
+    def eventFilter(self, thing: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Show and isinstance(thing, QWidget) and thing.isWindow():
+            self.alone.append(type(thing).__name__)
+        return False
+
+
 @ALL
 def test_it_says_where_it_stands_and_what_it_is(make):
     assert make.place in PLACES
     assert make.title
     assert not make.kind or make.empty
+
+
+@ALL
+def test_no_part_of_it_shows_itself_before_it_has_its_place(qtbot, qapp, desk, jobs, make):
+    """It would flash up as a window of its own, and take the keyboard from the real one."""
+    shown = Shown()
+    qapp.installEventFilter(shown)
+    panel = make(desk, jobs)
+    qapp.removeEventFilter(shown)
+    qtbot.addWidget(panel)
+    assert not shown.alone
 
 
 @ALL

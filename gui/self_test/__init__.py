@@ -1,0 +1,9 @@
+"""`--self-test`: the program tries itself out: the real window, without a display, apart.
+
+It walks the two tables, of techniques and of panels, so that no file here names one of them.
+"""
+
+from gui.self_test.walk import self_test
+from gui.tour.apart import apart
+
+__all__ = ["apart", "self_test"]
