@@ -67,10 +67,11 @@ latency: libraries install
 FROZEN := dist/mechanoscope/mechanoscope
 PARTS := $(shell find engine gui resources packaging -type f -not -path '*/__pycache__/*')
 
-$(FROZEN): $(PARTS) | libraries
+$(FROZEN): $(PARTS)
 	@$(MAKE) --no-print-directory bundle
 
-bundle: libraries .venv-bundle/.installed
+bundle: .venv-bundle/.installed
+	@sh packaging/linux/system-libraries.sh window
 	.venv-bundle/$(SCRIPTS)/python packaging/build.py
 
 deb: $(FROZEN)

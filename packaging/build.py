@@ -46,6 +46,7 @@ NEEDED = (
     "engine/techniques/*.pyc", "gui/panels/*.pyc", "resources/theme.qss", "licences/index.json",
     "resources/models/world-4l/model.safetensors", "resources/guide/1-*.md",
     "*/platforms/*offscreen*",
+    *(("*/platforms/*xcb*", "libxcb-cursor.*") if sys.platform == "linux" else ()),
 )  # fmt: skip
 
 

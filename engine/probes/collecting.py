@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -45,19 +44,17 @@ class Store:
         self.widths, self.n = tuple(widths), n
         self.spill_bytes = size if size > (LIMIT if limit is None else limit) else 0
         self._stack = contextlib.ExitStack()
-        self.folder: Path | None = None
         if not self.spill_bytes:
             self._flat: Any = np.empty(n * sum(widths), np.float32)
             return
         try:
-            made = tempfile.TemporaryDirectory(
-                prefix="mechanoscope-activations-", ignore_cleanup_errors=True
-            )
-            self.folder = Path(self._stack.enter_context(made))
-            if shutil.disk_usage(self.folder).free < size:  # a map would die at its first write
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._flat = np.memmap(self.folder / "activations", np.float32, "w+",
-                                   shape=(n * sum(widths),))  # fmt: skip
+            if shutil.disk_usage(tempfile.gettempdir()).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a map would die of it
+            # No view may outlive what we remove on Windows, and a Stop's traceback holds some;
+            # there such a file goes by itself, when the last view does.
+            file = tempfile.NamedTemporaryFile(prefix="mechanoscope-activations-")  # noqa: SIM115
+            self._stack.enter_context(file)
+            self._flat = np.memmap(file, np.float32, "w+", shape=(n * sum(widths),))
         except OSError as error:
             self._stack.close()
             raise RunError(

@@ -204,8 +204,13 @@ def connect(path: Path, only_read: bool = False) -> tuple[Connection, bool]:
     return db, read_only or only_read
 
 
+def address(uri: str) -> str:
+    """A file's URI as SQLite takes it: a share of Windows is a path there, not another host."""
+    return uri if uri.startswith("file:///") else uri.replace("file://", "file:////", 1)
+
+
 def _connect(path: Path, mode: str) -> Connection:
-    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    uri = f"{address(path.resolve().as_uri())}?mode={mode}"
     db = sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=BUSY_SECONDS, factory=Connection
     )

@@ -48,8 +48,9 @@ Array = npt.NDArray[Any]
 KIND = "checkpoint"  # of the Ref
 FORMAT = "mechanoscope checkpoint 1"
 LAYOUTS = ("hooked", "huggingface")
+# The weights first: where another window holds them, Windows refuses, and all the rest stays.
 _WRITTEN = (
-    "config.json", "model.safetensors", "vocab.json", "tokenizer.json", "tokenizer_config.json"
+    "model.safetensors", "config.json", "vocab.json", "tokenizer.json", "tokenizer_config.json"
 )  # fmt: skip
 VECTORS = ("weights", "moment1", "moment2")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -102,6 +103,12 @@ def until(true: Callable[[], Any]) -> None:
 
 def is_gone(pid: int) -> bool:
     """Whether a process has ended; a zombie, whose parent has not yet looked, has."""
+    if sys.platform == "win32":  # there os.kill(pid, 0) is Ctrl-C for everybody
+        import ctypes
+
+        kernel, may_wait = ctypes.windll.kernel32, 0x100000
+        handle = kernel.OpenProcess(may_wait, False, pid)
+        return not handle or kernel.WaitForSingleObject(handle, 0) == 0
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -191,7 +191,7 @@ def test_a_large_buffer_lies_in_a_file_of_known_size_that_is_gone_at_the_end(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with stored(world, contexts) as plain, stored(world, contexts, memory=1024) as spilled:
-        file = next(tmp_path.rglob("activations"))
+        file = next(tmp_path.glob("mechanoscope-activations-*"))
         assert spilled.spill_bytes == spilled.nbytes == file.stat().st_size
         assert "in a temporary file" in spilled.note
         assert not plain.note

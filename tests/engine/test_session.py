@@ -200,3 +200,8 @@ def test_a_session_that_another_process_makes_just_now_is_opened(
     monkeypatch.setattr(session_file, "create", create)
     with Session.open_or_create(path) as session:
         assert session.runs() == []
+
+
+def test_a_session_on_a_share_of_windows_has_an_address() -> None:
+    assert session_file.address("file://nas/home/a%20b.mscope") == "file:////nas/home/a%20b.mscope"
+    assert session_file.address("file:///C:/a.mscope") == "file:///C:/a.mscope"

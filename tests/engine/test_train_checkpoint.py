@@ -170,6 +170,7 @@ def test_a_file_that_is_cut_off_is_refused(length: int, kept: Ref, tmp_path: Pat
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    huge = 1 << 40 if os.name == "posix" else 9 << 30  # Windows makes no holes unasked
     path = tmp_path / "huge.safetensors"
     with path.open("wb") as file:
         file.write((100 << 20).to_bytes(8, "little"))
@@ -177,8 +178,8 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="has a header of 104,857,600 bytes"):
         Checkpoint.load(path)
     with path.open("r+b") as file:
-        file.truncate(1 << 40)
-    with pytest.raises(FileError, match="has 1,099,511,627,776 bytes"):
+        file.truncate(huge)
+    with pytest.raises(FileError, match=f"has {huge:,} bytes"):
         Checkpoint.load(path)
 
 
