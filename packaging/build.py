@@ -37,7 +37,7 @@ FORBIDDEN = (
     "torch/*", "*/libtorch*", "*QtWebEngine*", "*Qt6WebEngine*", "*QtQml*", "*Qt6Qml*", "*QtQuick*",
     "*Qt6Quick*", "*/tests/*", "tests/*", "test/*", "*/test_*.py*", "*/conftest.py*", "pytest*",
     "_pytest/*", "huggingface_hub/*", "hf_xet/*", "pip/*", "setuptools/*", "tkinter/*",
-    "PyInstaller/*", "resources/*.py", "resources/models/*.pyc", "libgtk*", "scipy/stats/*",
+    "PyInstaller/*", "resources/*.py", "*/__pycache__/*", "libgtk*", "scipy/stats/*",
     "scipy/linalg/*", "*.egg-info/*",
 )  # fmt: skip
 

@@ -39,6 +39,10 @@ LEFT_OUT = (
     )),
 )  # fmt: skip
 
+# What PyInstaller would do before our first line, importing Qt for it, which no command of a
+# terminal needs; entry.py says what is to be said.
+HOOKS_LEFT_OUT = ("pyi_rth_pyqtgraph_multiprocess", "pyi_rth_pyside6")
+
 # Linux: libraries of the machine that builds which travel along. All others (the runtimes of C and
 # C++, glib, fontconfig, X11, EGL) belong to the system on which the program runs: deb.py finds the
 # Debian package of each, or refuses.
@@ -54,7 +58,7 @@ def wanted(place: str, *, of_system: bool = False) -> bool:
     name = place.replace("\\", "/")
     if any(fnmatch(f"/{name}", pattern) for pattern in LEFT_OUT):
         return False
-    if name.startswith("resources/models/") and name.endswith((".py", ".pyc")):
-        return False  # the scripts that made them
+    if name.startswith("resources/") and (name.endswith(".py") or "/__pycache__/" in name):
+        return False  # data only, not the scripts that made it
     file = name.rpartition("/")[2]
     return not of_system or any(fnmatch(file, pattern) for pattern in TRAVELS)

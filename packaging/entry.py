@@ -21,9 +21,17 @@ def leave_others_alone() -> None:
         os.environ.pop("LD_LIBRARY_PATH", None)
 
 
+def lead_qt_to_its_plugins() -> None:
+    """Said before Qt is there, so that a command that needs none does not import it for this."""
+    home = os.path.join(getattr(sys, "_MEIPASS", ""), "PySide6")
+    inner = os.path.join(home, "Qt", "plugins")
+    os.environ["QT_PLUGIN_PATH"] = inner if os.path.isdir(inner) else os.path.join(home, "plugins")
+
+
 if __name__ == "__main__":
     multiprocessing.freeze_support()
     leave_others_alone()
+    lead_qt_to_its_plugins()
     mute = sys.stderr is None  # a Windows program without a console
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:

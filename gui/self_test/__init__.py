@@ -3,7 +3,6 @@
 It walks the two tables, of techniques and of panels, so that no file here names one of them.
 """
 
-from gui.self_test.walk import self_test
-from gui.tour.apart import apart
+from gui.self_test.walk import apart, self_test
 
 __all__ = ["apart", "self_test"]

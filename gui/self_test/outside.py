@@ -6,9 +6,9 @@ import csv
 import json
 import os
 import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from gui.self_test.trial import Trial, seal
 
 CELLS, WORKERS = 4, 2
 NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # on Windows no terminal flashes up
+SVG = "{http://www.w3.org/2000/svg}"  # before each name of an element
 WINDOWED = ("PySide6", "shiboken6", "pyqtgraph", "gui")
 
 TAIL = f"""
@@ -54,7 +55,7 @@ def sweep(trial: Trial, factory: Factory | None = None) -> str:
     if kind is None:
         raise RunError("no technique of the table can be swept without a model")
     here = Sweep(kind(**kind.quick), {}, seeds=CELLS, keep="results")
-    there = Sweep(here.spec, {}, seeds=CELLS, keep="results", executor=factory or processes(WORKERS))
+    there = replace(here, executor=factory or processes(WORKERS))
     expected = trial.beside(here.run, "the sweep in this process")
     found = trial.beside(there.run, "the sweep on processes")
     if (differs := difference_of_sweeps(expected, found)) is not None:
@@ -161,8 +162,8 @@ def unreadable(file: Path, result: Any) -> str:
         case ".png":
             return "it is no picture" if QImage(str(file)).isNull() else ""
         case ".svg":
-            texts = ElementTree.fromstring(content.decode()).iter("{http://www.w3.org/2000/svg}text")
-            return "" if any(True for _ in texts) else "it holds no text"
+            drawing = ElementTree.fromstring(content.decode())
+            return "" if drawing.find(f".//{SVG}text") is not None else "it holds no text"
         case ".pdf":
             whole = content.startswith(b"%PDF") and b"%%EOF" in content[-32:]
             return "" if whole else "it is no whole page"

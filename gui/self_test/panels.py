@@ -43,7 +43,7 @@ def run_techniques(trial: Trial) -> str:
         trial.attempt(folder.name, lambda folder=folder: open_model(trial, folder))
         if getattr(trial.window.desk.model, "folder", None) != folder:
             continue
-        for kind, cls in table.items():
+        for cls in table.values():
             if cls.needs or not number:
                 name = f"{cls.title} on {folder.name}" if cls.needs else cls.title
                 trial.attempt(name, lambda cls=cls: run_technique(trial, cls))

@@ -5,32 +5,41 @@ from __future__ import annotations
 import faulthandler
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from engine.errors import RunError
 from engine.session import Run
 from gui.panel import Panel
+from gui.records import count
 from gui.self_test import kept, outside, panels
 from gui.self_test.trial import LIMIT, Faults, Trial, Watchdog, say
+from gui.tour import apart as tour
 
-LAST = 10.0  # seconds that the watchdog has to speak, until Python itself ends the program
+LAST = 8.0  # seconds for the start and for the watchdog's words, until the program is ended
 
 Part = tuple[str, Callable[[Trial], str]]
+
+
+@contextmanager
+def apart() -> Iterator[Path]:
+    """A home that is nobody's, and an end to it even where no thread of Python gets a turn."""
+    with tour.apart() as home:
+        with suppress(AttributeError, ValueError, OSError, RuntimeError):  # no terminal
+            faulthandler.dump_traceback_later(LIMIT + LAST, exit=True, file=sys.stderr)
+        try:
+            yield home
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def self_test(window: Any, home: Path) -> int:
     """Try out a window that is shown; 0, or 1 where anything is wrong. home: for its files."""
     trial = Trial(window, home)
-    with suppress(AttributeError, ValueError, OSError, RuntimeError):  # no terminal
-        faulthandler.dump_traceback_later(LIMIT + LAST, exit=True, file=sys.stderr)
-    try:
-        with Watchdog(trial):
-            return go(trial, parts())
-    finally:
-        faulthandler.cancel_dump_traceback_later()
+    with Watchdog(trial):
+        return go(trial, parts())
 
 
 def parts() -> list[Part]:
@@ -64,7 +73,7 @@ def go(trial: Trial, wanted: list[Part]) -> int:
             take(trial, name, do)
     seconds = time.perf_counter() - began
     if trial.problems:
-        say(f"self-test failed: {len(trial.problems)} problems, {seconds:.1f} s")
+        say(f"self-test failed: {count(len(trial.problems), 'problem')}, {seconds:.1f} s")
         return 1
     say(f"self-test passed: {len(trial.window.kinds)} panels, {seconds:.1f} s")
     return 0

@@ -1,10 +1,10 @@
 """Start-up and the last resort: hooks, log, garbage collection on this thread, --self-test."""
 
 import gc
-import subprocess
 import sys
 import threading
 
+from gui import app, self_test
 from gui.app import Hooks, Tidy, log_file
 
 
@@ -50,8 +50,15 @@ def test_garbage_is_collected_on_the_thread_of_the_window_only(qtbot):
     gc.freeze()  # the modules, as before
 
 
-def test_the_self_test_opens_the_bundled_model_and_runs_every_panel(project, home):
-    command = [sys.executable, "-m", "gui", "--self-test"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert "self-test passed" in done.stderr
+def test_the_self_test_is_done_in_place_of_waiting_and_apart_from_the_user(monkeypatch, home):
+    seen = []
+
+    def try_out(window, own):
+        seen.append((window, log_file().is_relative_to(own)))
+        return 1
+
+    monkeypatch.setattr(self_test, "self_test", try_out)
+    monkeypatch.setattr(app, "_open", lambda paths, instead: instead(("window of", paths)))
+    assert app.main(["--self-test", str(home / "kept.mscope")]) == 1
+    assert seen == [(("window of", []), True)]
+    assert log_file().is_relative_to(home)
