@@ -7,7 +7,7 @@ from typing import Any
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QApplication, QMainWindow
 
-from gui import dialogs, theme
+from gui import theme
 from gui.docks import DockHost
 from gui.menus import Menus
 from gui.palette import Palette, actions_of
@@ -118,10 +118,10 @@ class Looks(QMainWindow):
         self.guide.show()
 
     def show_about(self) -> None:
-        import engine
+        from gui.about import About
 
-        text = "See how a neural network computes its answer. Nothing leaves this machine."
-        dialogs.Notice(self, f"Mechanoscope {engine.__version__}", text, sign="info").show()
+        self.about = About(self)
+        self.about.show()
 
 
 def theme_from_settings() -> theme.Theme:

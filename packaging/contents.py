@@ -44,12 +44,13 @@ LEFT_OUT = (
 HOOKS_LEFT_OUT = ("pyi_rth_pyqtgraph_multiprocess", "pyi_rth_pyside6")
 
 # Linux: libraries of the machine that builds which travel along. All others (the runtimes of C and
-# C++, glib, fontconfig, X11, EGL) belong to the system on which the program runs: deb.py finds the
+# C++, glib, fontconfig, X11, EGL, Kerberos, without which there is only no handing over of a second
+# start) belong to the system on which the program runs: deb.py finds the
 # Debian package of each, or refuses.
 TRAVELS = (
-    "libbrotli*", "libbz2.*", "libcom_err.*", "libcrypto.*", "libffi.*", "libgssapi_krb5.*",
-    "libk5crypto.*", "libkeyutils.*", "libkrb5*", "liblzma.*", "libmpdec.*", "libpython3*",
-    "libsqlite3.*", "libuuid.*", "libxcb-*", "libxkbcommon*", "libz.*", "libzstd.*",
+    "libbrotli*", "libbz2.*", "libcrypto.*", "libffi.*", "liblzma.*", "libmpdec.*",
+    "libpython3*", "libsqlite3.*", "libuuid.*", "libxcb-*", "libxkbcommon*", "libz.*",
+    "libzstd.*",
 )  # fmt: skip
 
 

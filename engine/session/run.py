@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -19,12 +18,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-import engine
 from engine.intervention_words import in_words
 from engine.model.interventions import Intervention
 from engine.refs import Ref, refs_in
 from engine.session.json_text import plain_text
 from engine.technique import Changes, Technique, result_fields, to_json
+from engine.versions import versions
 from engine.worker import Worker
 
 Array = npt.NDArray[Any]
@@ -52,15 +51,6 @@ class ModelRef:
         where = "" if folder is None else str(Path(folder).resolve())
         config = json.loads(json.dumps(msgspec.to_builtins(getattr(model, "config", None)) or {}))
         return cls(plain_text(model.name), model.digest, plain_text(where), config)
-
-
-def versions() -> dict[str, str]:
-    """What made a number: the versions of Mechanoscope, NumPy and Python."""
-    return {
-        "mechanoscope": engine.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }
 
 
 @dataclass(frozen=True, kw_only=True)

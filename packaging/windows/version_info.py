@@ -47,7 +47,7 @@ MANIFEST = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 
 
 def numbers(version: str) -> tuple[int, int, int, int]:
-    """Windows' four numbers: "0.1.0" -> (0, 1, 0, 0); a preview counts as what it precedes."""
+    """Windows' four numbers: "1.2.3" -> (1, 2, 3, 0); a preview counts as what it precedes."""
     found = re.match(r"\d+(\.\d+){0,3}(?![\d.])", version)
     if not found:
         raise ValueError(f"version: {version!r} does not start with up to four numbers")
