@@ -41,12 +41,14 @@ tour: libraries install
 test: libraries install
 	@$(MAKE) --no-print-directory gate
 
+# Compiled modules are kept, whatever the shell says: many tests start processes, which would compile them all anew.
 gate:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	QT_QPA_PLATFORM=offscreen $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
+	PYTHONDONTWRITEBYTECODE= QT_QPA_PLATFORM=offscreen \
+	    $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
 libraries:
 	@sh packaging/linux/system-libraries.sh offscreen

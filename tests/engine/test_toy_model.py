@@ -35,6 +35,7 @@ def equal(one: Any, other: Any) -> bool:
     )
 
 
+@pytest.mark.hard  # six seconds; tests/hard/test_toy.py asks twenty seeds of each
 @pytest.mark.parametrize("claim", QUICK, ids=lambda claim: claim.name)
 def test_a_few_seeds_learn_what_is_claimed(claim: Claim) -> None:
     held, line = check(claim, 4, seed=1)

@@ -153,6 +153,7 @@ def test_opening_a_model_turns_to_reading_and_does_not_stop_a_training(qtbot, wi
     qtbot.waitUntil(lambda: not toy.running, timeout=5000)
 
 
+@pytest.mark.hard  # four seconds
 def test_presentation_gives_both_arrangements_back(qtbot, reading):
     settle(qtbot, reading)
     before = boxes(reading)

@@ -45,7 +45,7 @@ class Reader:
         self._child.end()
 
 
-@pytest.mark.parametrize("files", [40, pytest.param(1000, marks=pytest.mark.hard)])
+@pytest.mark.parametrize("files", [16, pytest.param(1000, marks=pytest.mark.hard)])
 def test_spoiled_sessions_do_no_harm(
     files: int, seed: int, say: Callable[[str], None], bases: list[Path], tmp_path: Path
 ) -> None:
