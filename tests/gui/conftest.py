@@ -26,6 +26,20 @@ SHARED_OUT = {
 }  # fmt: skip
 """Of the pairs of a test and a panel in these files one in so many runs; `make hard` runs all."""
 
+AT_EVERY_SIZE = {
+    "test_a_caption_spells_tokens_as_the_picture_does",
+    "test_a_figure_holds_every_plot_and_nothing_to_press",
+    "test_a_figure_holds_every_plot_as_text_and_nothing_to_press",
+    "test_all_parts_stay_in_the_room_and_none_lies_over_another",
+    "test_each_number_of_dimensions_has_its_picture",
+    "test_every_head_has_its_own_place",
+    "test_it_folds_without_overlap_at_every_size",
+    "test_small_multiples_fit_or_are_chosen_one_by_one",
+    "test_the_chosen_head_is_always_among_the_losses_that_have_room",
+    "test_three_maps_stand_beside_each_other_at_every_size",
+}
+"""Of the cases of these tests a third runs, always the same; `make hard` runs all."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
@@ -41,6 +55,11 @@ def pytest_collection_modifyitems(items):
             pair = item.nodeid.rpartition("::")[2]
             if "[" in pair and zlib.crc32(pair.encode()) % SHARED_OUT[item.path.name]:
                 item.add_marker(pytest.mark.hard)
+        if (
+            getattr(item, "originalname", "") in AT_EVERY_SIZE
+            and zlib.crc32(item.nodeid.rpartition("::")[2].encode()) % 3
+        ):
+            item.add_marker(pytest.mark.hard)
 
 
 @dataclass(frozen=True)

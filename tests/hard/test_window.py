@@ -23,6 +23,7 @@ FILES = 120
 LONGEST = 2.0  # seconds at work
 
 
+@pytest.mark.hard
 @pytest.mark.parametrize(
     ("kills", "share"), [(1, 0.5), pytest.param(12, 1.0, marks=pytest.mark.hard)]
 )
