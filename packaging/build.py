@@ -10,9 +10,7 @@ installer is made from it by the scripts beside this one.
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib.metadata
-import importlib.util
 import json
 import os
 import re
@@ -25,7 +23,8 @@ import time
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
-from types import ModuleType
+
+from beside import script
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK, DIST = ROOT / "build" / "bundle", ROOT / "dist"
@@ -52,26 +51,6 @@ NEEDED = (
 
 class Refused(Exception):
     """The bundle is not what it must be."""
-
-
-def version() -> str:
-    """The version of the program, from the one place that says it; nothing is imported."""
-    tree = ast.parse((ROOT / "engine" / "__init__.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__version__":
-            return str(ast.literal_eval(node.value))
-    raise Refused("engine/__init__.py does not say __version__ = '...'")
-
-
-def beside(name: str) -> ModuleType:
-    """Another script of this folder; `packaging` itself is a package of PyPI, so not by import."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def bundle_of(dist: Path) -> Path:
@@ -165,7 +144,7 @@ def add_licences(bundle: Path) -> None:
         target.symlink_to("../Resources/licences")
         target = bundle / "Contents" / "Resources" / "licences"
     libraries = [Path(name) for name in taken]
-    beside("licences").collect(sorted(distributions(bundle)), target, libraries)
+    script("licences").collect(sorted(distributions(bundle)), target, libraries)
 
 
 def distributions(bundle: Path) -> set[str]:

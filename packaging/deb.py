@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -25,24 +24,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
-from types import ModuleType
+
+from beside import script
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
 
-def _script(path: Path) -> ModuleType:
-    """Another script of packaging/, by its path; `packaging` itself is a package of PyPI."""
-    spec = importlib.util.spec_from_file_location(f"mechanoscope_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-desk = _script(HERE / "linux" / "desk.py")
-libraries = _script(HERE / "linux" / "libraries.py")
+desk, libraries = script("linux/desk"), script("linux/libraries")
 Refused = libraries.Refused
 
 LARGEST = 70_000_000  # bytes

@@ -8,9 +8,7 @@ writes them as they lie below /usr/share. The package and the archive both take 
 from __future__ import annotations
 
 import argparse
-import ast
 import gzip
-import importlib.util
 import os
 import re
 import subprocess
@@ -20,8 +18,9 @@ import time
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import ModuleType
 from xml.sax.saxutils import escape
+
+from beside import script, version
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -29,27 +28,6 @@ IDENTIFIER = "org.mechanoscope.Mechanoscope"
 SESSION = "application-x-mechanoscope-session"  # the icon of its kind of file
 SIZES = (16, 22, 24, 32, 48, 64, 128, 256, 512)
 HOME = "/opt/mechanoscope"
-
-
-def script(path: Path) -> ModuleType:
-    """Another script of packaging/, by its path; `packaging` itself is a package of PyPI."""
-    spec = importlib.util.spec_from_file_location(f"mechanoscope_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def version() -> str:
-    """The version of the program, from the one place that says it; nothing is imported."""
-    tree = ast.parse((ROOT / "engine" / "__init__.py").read_text(encoding="utf-8"))
-    values = {
-        getattr(node.targets[0], "id", ""): node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-    }
-    return str(ast.literal_eval(values["__version__"]))
 
 
 def moment() -> int:
@@ -115,7 +93,7 @@ def settle(tree: Path, seconds: int, programs: Collection[Path]) -> None:
 
 def icons(folder: Path) -> None:
     """The program's and the sessions' icon in every size, as hicolor has them."""
-    drawn = script(ROOT / "packaging" / "icons.py")
+    drawn = script("icons")
     places = {"mechanoscope": "apps/mechanoscope", "session": f"mimetypes/{SESSION}"}
     for mark, place in places.items():
         with tempfile.TemporaryDirectory() as made:
@@ -127,7 +105,7 @@ def icons(folder: Path) -> None:
 def share(folder: Path, home: str = HOME) -> Path:
     """Everything that belongs below /usr/share, for a program that lies in `home`."""
     seconds = moment()
-    manual = script(HERE / "manual.py").page(version(), day(seconds), home)
+    manual = script("linux/manual").page(version(), day(seconds), home)
     write(
         folder / "applications/mechanoscope.desktop", (HERE / "mechanoscope.desktop").read_bytes()
     )

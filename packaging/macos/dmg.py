@@ -9,26 +9,14 @@ left, the folder Applications on the right, an arrow between. The image's path i
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ICONS = ROOT / "build" / "bundle" / "mechanoscope" / "icons"  # where the spec has them drawn
-
-
-def _script(path: Path) -> ModuleType:
-    """Another script of packaging/, by its path."""
-    spec = importlib.util.spec_from_file_location(f"mechanoscope_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def settings(app: Path, icons: Path) -> dict[str, object]:
@@ -70,7 +58,10 @@ def build(app: Path, out: Path, icons: Path = ICONS) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    version = _script(HERE.parent / "build.py").version()
+    sys.path.append(str(HERE.parent))
+    from beside import version as said
+
+    version = said()
     name = f"mechanoscope-{version}-macos-{platform.machine()}.dmg"
     parser = argparse.ArgumentParser(description="Make the disk image.")
     parser.add_argument("app", nargs="?", type=Path, default=ROOT / "dist" / "Mechanoscope.app")

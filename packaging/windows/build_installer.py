@@ -11,7 +11,6 @@ else has put into the folder is ever touched.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -19,9 +18,12 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+from beside import script  # noqa: E402
+from beside import version as said  # noqa: E402
+
 ROOT = HERE.parent.parent
 ICONS = ROOT / "build" / "bundle" / "mechanoscope" / "icons"  # where the spec has them drawn
 PROGRAMS = ("mechanoscope.exe", "mechanoscope-cli.exe")
@@ -32,16 +34,6 @@ LONGEST_PATH = 259 - 80
 
 class Refused(Exception):
     """The installer cannot be made; the words say why and what helps."""
-
-
-def _script(path: Path) -> ModuleType:
-    """Another script of packaging/, by its path."""
-    spec = importlib.util.spec_from_file_location(f"mechanoscope_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def contents(bundle: Path) -> list[PurePosixPath]:
@@ -131,7 +123,7 @@ def build(
         work = Path(name)
         (work / "files.nsh").write_text(install_list(bundle, files), encoding="utf-8")
         (work / "removals.nsh").write_text(removal_list(files), encoding="utf-8")
-        four = ".".join(map(str, _script(HERE / "version_info.py").numbers(version)))
+        four = ".".join(map(str, script("windows/version_info").numbers(version)))
         names = {
             "VERSION": version,
             "NUMBERS": four,
@@ -151,7 +143,7 @@ def build(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    version = _script(HERE.parent / "build.py").version()
+    version = said()
     parser = argparse.ArgumentParser(description="Make the Windows installer.")
     parser.add_argument("bundle", nargs="?", type=Path, default=ROOT / "dist" / "mechanoscope")
     usual = ROOT / "dist" / f"mechanoscope-{version}-windows-x64-setup.exe"

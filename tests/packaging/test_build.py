@@ -36,8 +36,8 @@ def add(bundle, name):
     return file
 
 
-def test_the_version_is_the_engines(build):
-    assert build.version() == engine.__version__
+def test_the_version_is_the_engines(script):
+    assert script("beside").version() == engine.__version__
 
 
 def test_what_a_bundle_needs_is_enough(build, bundle):

@@ -103,7 +103,7 @@ def test_a_release_begins_with_its_tag_and_ends_with_everything_in_a_draft(proje
 
 def test_a_tag_is_the_version_with_a_v(script, capsys):
     release = script("release")
-    now = script("build").version()
+    now = script("beside").version()
     assert release.main(["tag", f"v{now}"]) == 0
     for wrong in (now, f"v{now}.1", "v", "main"):
         assert release.main(["tag", wrong]) == 1
